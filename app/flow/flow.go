@@ -1,0 +1,33 @@
+package flow
+
+import "time"
+
+// State says whether a flow's socket still exists.
+type State string
+
+const (
+	Open   State = "open"
+	Closed State = "closed"
+)
+
+// Bytes counts a flow's traffic.
+type Bytes struct {
+	Sent     uint64 `json:"sent"`
+	Received uint64 `json:"received"`
+}
+
+// Flow is one conversation. ID is unique while the service's state lives.
+type Flow struct {
+	ID        string
+	Time      time.Time
+	Direction Direction
+	Protocol  Protocol
+	Process   *Process // never nil; a Process without a Path is one that could not be found
+	Local     Endpoint
+	Remote    Endpoint
+	Cookie    uint64 // the socket's cookie (SO_COOKIE); 0 if it has none
+	Decision  Decision
+	Bytes     Bytes
+	State     State
+	Ended     time.Time // zero while open
+}
