@@ -76,21 +76,20 @@ func hidden(r rune) bool {
 // followed by what it really is ("аpple.com (xn--pple-43d.com)"), and the other way
 // round, because it may look like a well-known one.
 func Host(name string) string {
-	s := Safe(name)
-	if strings.Contains(strings.ToLower(name), "xn--") {
-		if u, err := idna.Display.ToUnicode(strings.ToLower(name)); err == nil && u != strings.ToLower(name) {
-			return Safe(u) + " (" + s + ")"
-		}
-		return s
-	}
+	ascii := strings.ToLower(name)
 	for _, r := range name {
 		if r > unicode.MaxASCII {
 			a, err := idna.ToASCII(name)
-			if err != nil || a == name {
-				return s
+			if err != nil {
+				return Safe(name)
 			}
-			return s + " (" + Safe(a) + ")"
+			ascii = a
+			break
 		}
 	}
-	return s
+	readable, err := idna.Display.ToUnicode(ascii)
+	if err != nil || readable == ascii {
+		return Safe(name)
+	}
+	return Safe(readable) + " (" + Safe(ascii) + ")"
 }
