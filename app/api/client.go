@@ -2,183 +2,158 @@ package api
 
 import (
 	"context"
-	"io"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"syscall"
 	"time"
 
-	"sekisho/app/flow"
-	"sekisho/app/prompt"
-	"sekisho/app/rule"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"sekisho/app/api/sekishopb"
 )
 
-// Mode says what happens to flows that no rule decides.
-type Mode string
+// DefaultSocket is where an installed service listens.
+const DefaultSocket = "/run/sekisho/sekisho.sock"
 
 const (
-	ModeAsk      Mode = "ask"
-	ModeLearn    Mode = "learn"
-	ModeAllow    Mode = "allow"
-	ModeBlock    Mode = "block"
-	ModeLockdown Mode = "lockdown"
-	ModeOff      Mode = "off"
+	// MaxMessage bounds one message in either direction, in bytes.
+	MaxMessage = 4 << 20
+	// MaxImport bounds the file that ImportRules takes, in bytes.
+	MaxImport = 16 << 20
+	// chunk is how much of a file travels in one message.
+	chunk = 256 << 10
 )
 
-// Modes lists every mode in the order in which they are shown.
-var Modes = []Mode{ModeAsk, ModeLearn, ModeAllow, ModeBlock, ModeLockdown, ModeOff}
+// Client is the Service over a unix socket. It connects at the first call and again
+// after the service was restarted, and talks to nobody but root or the own user.
+type Client struct {
+	socket string
 
-// Status is how the firewall is.
-type Status struct {
-	Version   string
-	Mode      Mode
-	ModeUntil time.Time // zero: for good
-	Enforcing bool
-	Since     time.Time
-	Rules     int
-	Waiting   int
-	Kernel    Kernel
-	Counters  Counters
-	Problems  []Problem
+	mu   sync.Mutex // guards what is below
+	conn *grpc.ClientConn
+	dial *Error // why the last attempt to connect failed; nil once one succeeded
 }
 
-// Kernel says which of the kernel's means are in use.
-type Kernel struct {
-	Release   string `json:"release"`
-	Decisions string `json:"decisions"` // "kernel" or "queue"
-	Queue     string `json:"queue"`     // "native" or "xtables"
+var _ Service = (*Client)(nil)
+
+// Dial makes a Client of the service at socket. It does not connect yet.
+func Dial(socket string) *Client { return &Client{socket: socket} }
+
+// Close ends the connection; calls that are under way fail.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil {
+		return nil
+	}
+	err := c.conn.Close()
+	c.conn = nil
+	return err
 }
 
-// Counters count since the service started.
-type Counters struct {
-	Flows        uint64 `json:"flows"`
-	Queued       uint64 `json:"queued"`
-	QueueDropped uint64 `json:"queue_dropped"`
-	Unattributed uint64 `json:"unattributed"`
-	Prompts      uint64 `json:"prompts"`
-	Answered     uint64 `json:"answered"`
-	Missed       uint64 `json:"missed"`
-	OverLimit    uint64 `json:"over_limit"`
-	EventsLost   uint64 `json:"events_lost"`
-	NotSaved     uint64 `json:"not_saved"`
+// stub is what calls are made with. A connection that failed is replaced, because gRPC
+// would wait before it tries again while the service may be back already.
+func (c *Client) stub() (sekishopb.SekishoClient, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		if s := c.conn.GetState(); s == connectivity.TransientFailure || s == connectivity.Shutdown {
+			_ = c.conn.Close() // nothing is under way on it
+			c.conn = nil
+		}
+	}
+	if c.conn == nil {
+		conn, err := grpc.NewClient("passthrough:///sekisho",
+			grpc.WithContextDialer(c.connect),
+			// The socket belongs to this machine; who serves it is checked by connect.
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithDisableServiceConfig(),
+			grpc.WithNoProxy(),
+			grpc.WithIdleTimeout(0),
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: time.Second, Multiplier: 2, MaxDelay: 5 * time.Second}, MinConnectTimeout: 5 * time.Second}),
+			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
+		)
+		if err != nil {
+			return nil, &Error{Code: Failed, Message: err.Error()}
+		}
+		c.conn = conn
+	}
+	return sekishopb.NewSekishoClient(c.conn), nil
 }
 
-// Problem is something that keeps the firewall from being whole.
-type Problem struct {
-	What  string    `json:"what"`
-	Since time.Time `json:"since"`
-	Do    string    `json:"do"`
+// fail turns what gRPC returned into an *Error.
+func (c *Client) fail(ctx context.Context, err error) error {
+	c.mu.Lock()
+	dial := c.dial
+	c.mu.Unlock()
+	return fromStatus(ctx, c.socket, err, dial)
 }
 
-// Step is one line of an explanation.
-type Step struct {
-	What    string // what looked: "mode", "preset loopback", "rule 12", …
-	Matched bool
-	Decided bool
-	Why     string // one plain sentence
+func (c *Client) connect(ctx context.Context, _ string) (net.Conn, error) {
+	conn, err := dialService(ctx, c.socket)
+	var e *Error
+	if err != nil && !errors.As(err, &e) {
+		e = Errorf(NoService, "connect to %s: %v", c.socket, err)
+	}
+	c.mu.Lock()
+	c.dial = e
+	c.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
 }
 
-// Explanation says what would be done with a flow, and why, step by step.
-type Explanation struct {
-	Decision flow.Decision
-	Steps    []Step
+// dialService connects to the socket and makes sure that a service is behind it.
+func dialService(ctx context.Context, socket string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
+		return nil, Errorf(NoService, "The Sekisho service is not running at %s; start it with: sudo systemctl start sekishod", socket)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return nil, Errorf(NotPermitted, "You may not reach %s: permission denied; try again with sudo", socket)
+	case errors.Is(err, syscall.EINVAL):
+		return nil, Errorf(NoService, "%s cannot be a socket: the path is too long (107 characters at most)", socket)
+	case err != nil:
+		return nil, err
+	}
+	uid, err := servedBy(conn)
+	if err == nil && uid != 0 && uid != uint32(os.Geteuid()) {
+		err = Errorf(NoService, "%s is served by user %d, which is neither root nor you; it is not the Sekisho service, and nothing was told to it", socket, uid)
+	}
+	if err != nil {
+		_ = conn.Close() // what matters is why
+		return nil, err
+	}
+	return conn, nil
 }
 
-// Question is what explain is asked.
-type Question struct {
-	Program   string // path of the executable
-	Script    string
-	To        string // host name or address
-	Port      uint16
-	Protocol  flow.Protocol
-	Direction flow.Direction
-	User      string
+// servedBy is the user that listens at the other end.
+func servedBy(conn net.Conn) (uint32, error) {
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var (
+		cred    *unix.Ucred
+		credErr error
+	)
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return 0, err
+	}
+	if credErr != nil {
+		return 0, credErr
+	}
+	return cred.Uid, nil
 }
-
-// Settings are the choices that are not rules.
-type Settings struct {
-	Deadline    time.Duration // how long a flow waits for an answer; 1 s to 100 s
-	Unattended  string        // "block" or "allow-packaged": what happens when nobody can answer
-	WhenStopped string        // "open" or "closed": what happens to undecided traffic after a tidy stop
-	// Presets that are switched off, by name.
-	DisabledPresets []string
-}
-
-// ActivityFilter narrows what Activity returns; zero fields let everything through.
-type ActivityFilter struct {
-	Since   time.Time
-	Program string
-	Verdict flow.Verdict // Waiting: any
-	Follow  bool
-	Limit   int // the newest n; 0: the service's bound
-}
-
-// Event is one change that Watch reports. Exactly one field is set, but for the
-// first event of a stream, which carries Status.
-type Event struct {
-	Prompt  *prompt.Prompt // a prompt appeared or changed
-	Gone    string         // id of a prompt that needs no answer any more
-	Status  *Status        // mode, health or counts changed
-	Rules   bool           // the rules changed: list them again
-	Blocked *flow.Flow     // blocked without a question: by deadline, limit or nobody there
-}
-
-// Service is everything that a client can ask of the service. The gRPC client
-// implements it; the tray app and the command line see nothing else. Every call is
-// answered within its context. Errors are *Error.
-type Service interface {
-	Status(ctx context.Context) (Status, error)
-	// SetMode changes the mode; a span above zero brings the old one back by itself.
-	SetMode(ctx context.Context, m Mode, span time.Duration) error
-	Settings(ctx context.Context) (Settings, error)
-	SetSettings(ctx context.Context, s Settings) error
-
-	Rules(ctx context.Context) ([]rule.Rule, error)
-	// AddRule saves r and returns it with its id; the service fills in ID, Created, By,
-	// and the lifetime's clock fields from span.
-	AddRule(ctx context.Context, r rule.Rule, span time.Duration) (rule.Rule, error)
-	// EditRule replaces the rule that has r's id.
-	EditRule(ctx context.Context, r rule.Rule, span time.Duration) (rule.Rule, error)
-	EnableRule(ctx context.Context, id string, on bool) error
-	RemoveRule(ctx context.Context, id string) error
-	// ImportRules adds the rules of a file that rule.ReadFile accepts, or with replace
-	// puts them in place of all; nothing changes if one of them is bad.
-	ImportRules(ctx context.Context, file []byte, replace bool) (added int, err error)
-
-	Prompts(ctx context.Context) ([]prompt.Prompt, error)
-	// Answer settles a prompt, by its id or that of one of its flows. The returned
-	// rule is nil when the answer leaves none.
-	Answer(ctx context.Context, id string, a prompt.Answer) (*rule.Rule, error)
-	// Attend marks this client as one that can show prompts for as long as the stream
-	// lives, and calls f for each event, in order, from one goroutine.
-	Attend(ctx context.Context, f func(Event)) error
-	// Watch is Attend for those that only look.
-	Watch(ctx context.Context, f func(Event)) error
-
-	Connections(ctx context.Context) ([]flow.Flow, error)
-	// FollowConnections calls f with every flow that opens, changes or closes.
-	FollowConnections(ctx context.Context, f func(flow.Flow)) error
-	Activity(ctx context.Context, a ActivityFilter, f func(flow.Flow)) error
-	Explain(ctx context.Context, q Question) (Explanation, error)
-
-	Backup(ctx context.Context, w io.Writer) error
-	Restore(ctx context.Context, r io.Reader) error
-}
-
-// ErrorCode says what kind of failure an Error is; the command line turns it into
-// its exit code.
-type ErrorCode int
-
-const (
-	Failed       ErrorCode = 1
-	BadRequest   ErrorCode = 2
-	NoService    ErrorCode = 3
-	NotPermitted ErrorCode = 4
-	NotFound     ErrorCode = 5
-)
-
-// Error is a failure that a person can read: Message says in one line what is wrong
-// and what to do.
-type Error struct {
-	Code    ErrorCode
-	Message string
-}
-
-func (e *Error) Error() string { return e.Message }

@@ -73,4 +73,9 @@ type Answer struct {
 	Scope    Scope
 	// Generation is that of the prompt that was on screen; 0 answers whatever it is now.
 	Generation uint64
+	// By is the account that answered; the rule's By. The server sets it, never the client.
+	By string
+	// User, if set, is who the rule is to be about: somebody who is no administrator
+	// answers for themselves alone. The server sets it, never the client.
+	User string
 }
