@@ -1,0 +1,81 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Build compiles a main package of this module, given by its path below the module's
+// root, and returns the program's file. Programs are kept in build/lab between runs,
+// where the go command sees by itself whether they are current.
+func Build(t T, pkg string) string {
+	t.Helper()
+	file, err := build(pkg)
+	if err != nil {
+		t.Fatalf("build %s: %v", pkg, err)
+	}
+	return file
+}
+
+func build(pkg string) (string, error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "build", "lab")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// Tests of several packages run at the same time.
+	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	file := filepath.Join(dir, filepath.Base(pkg))
+	c := exec.Command(goCommand(), "build", "-trimpath", "-buildvcs=false", "-o", file, "./"+pkg)
+	c.Dir = root
+	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return file, nil
+}
+
+// goCommand is the go command that is on the path, else where it is usually put.
+func goCommand() string {
+	if _, err := exec.LookPath("go"); err == nil {
+		return "go"
+	}
+	if root := os.Getenv("GOROOT"); root != "" {
+		return filepath.Join(root, "bin", "go")
+	}
+	return "/usr/local/go/bin/go"
+}
+
+// moduleRoot is the folder of the module that the working folder is in: a test runs in
+// its package's folder.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(mod), "module sekisho\n") {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("find the module %q above the working folder: no go.mod", "sekisho")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
