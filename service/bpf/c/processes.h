@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * Processes: what each one executes, recorded as it happens. Each event is taken from
+ * tp_btf and from the classic tracepoint with the same idempotent body: from kernel 7.2
+ * on tp_btf alone loses some.
+ */
+#pragma once
+#include "identity.h"
+
+
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct exec_event); } exec_scratch SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct args_event); } args_scratch SEC(".maps");
+
+/* Writes the names on the way from a dentry up to the root of its mount tree, leaf first.
+ * State is kept in the map value, not in registers: the verifier then sees the same state
+ * each round and prunes. */
+static __always_inline void walk(struct exec_event *e, struct path *at, __u32 *end)
+{
+	struct dentry *d = BPF_CORE_READ(at, dentry);
+	struct vfsmount *vm = BPF_CORE_READ(at, mnt);
+	struct mount *m = (void *)vm - bpf_core_field_offset(struct mount, mnt);
+	for (int i = 0; i < 40; i++) {
+		struct dentry *root = BPF_CORE_READ(m, mnt.mnt_root);
+		struct dentry *up = BPF_CORE_READ(d, d_parent);
+		if (d == root || d == up) {
+			struct mount *pm = BPF_CORE_READ(m, mnt_parent);
+			if (pm == m || d != root)
+				break;
+			d = BPF_CORE_READ(m, mnt_mountpoint);
+			m = pm;
+			continue;
+		}
+		__u32 off = *end;
+		if (off >= NAMES)
+			break;
+		long n = bpf_probe_read_kernel_str(&e->names[off & (NAMES - 1)], 256, BPF_CORE_READ(d, d_name.name));
+		if (n <= 0)
+			break;
+		*end = off + n;
+		d = up;
+	}
+}
+
+static __always_inline void executed(struct task_struct *t, const char *filename)
+{
+	struct process p = {};
+	__u32 zero = 0, tgid = t->tgid;
+	if (executable_of(t, &p.exe))
+		return;
+	p.start = t->group_leader->start_boottime;
+	p.exec_id = t->self_exec_id;
+	struct process *old = bpf_map_lookup_elem(&processes, &tgid);
+	if (old && old->start == p.start && old->exec_id == p.exec_id && same_file(&old->exe, &p.exe))
+		return; /* told already */
+	bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY);
+
+	struct exec_event *e = bpf_map_lookup_elem(&exec_scratch, &zero);
+	struct args_event *a = bpf_map_lookup_elem(&args_scratch, &zero);
+	if (!e || !a)
+		return;
+	/* Arguments first: the execution that follows completes them. */
+	a->head.kind = EVENT_ARGS;
+	a->head.tgid = tgid;
+	a->head.start = p.start;
+	unsigned long from = t->mm->arg_start, len = t->mm->arg_end - from;
+	a->truncated = len >= ARGS;
+	if (len > ARGS - 1)
+		len = ARGS - 1;
+	len &= ARGS - 1;
+	if (bpf_probe_read_user(a->args, len, (void *)from))
+		len = 0;
+	a->len = len;
+	emit(a, offsetof(struct args_event, args) + len);
+
+	struct task_struct *parent = t->real_parent;
+	e->head.kind = EVENT_EXEC;
+	e->head.tgid = tgid;
+	e->head.start = p.start;
+	e->parent = parent->tgid;
+	e->parent_start = parent->group_leader->start_boottime;
+	e->cgroup = bpf_get_current_cgroup_id();
+	e->when = bpf_ktime_get_boot_ns();
+	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->exe = p.exe;
+	struct file *f = t->mm->exe_file;
+	e->deleted = f && f->f_inode && f->f_inode->i_nlink == 0;
+	e->path_len = 0;
+	if (f)
+		walk(e, &f->f_path, &e->path_len);
+	e->dir_len = e->path_len;
+	struct fs_struct *fs = t->fs;
+	if (fs)
+		walk(e, &fs->pwd, &e->dir_len);
+	e->name_len = 0;
+	__u32 end = e->dir_len;
+	if (filename && end < NAMES) {
+		long n = bpf_probe_read_kernel_str(&e->names[end & (NAMES - 1)], 512, filename);
+		if (n > 0)
+			e->name_len = n;
+	}
+	__u32 size = (end + e->name_len) & (2 * NAMES - 1); /* the mask is for the verifier: never that long */
+	emit(e, offsetof(struct exec_event, names) + size);
+}
+
+static __always_inline void exited(struct task_struct *t)
+{
+	if (t->signal->live.counter)
+		return; /* other threads still run */
+	__u32 tgid = t->tgid;
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	__u64 start = t->group_leader->start_boottime;
+	if (!p || p->start != start || bpf_map_delete_elem(&processes, &tgid))
+		return;
+	struct event e = { .kind = EVENT_EXIT, .tgid = tgid, .start = start };
+	emit(&e, sizeof(e));
+}
+
+SEC("tp_btf/sched_process_exec") int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b)
+{
+	executed(t, b->filename);
+	return 0;
+}
+
+SEC("tp/sched/sched_process_exec") int on_exec_classic(void *ctx)
+{
+	executed(bpf_get_current_task_btf(), 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork") int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	if (child->pid != child->tgid)
+		return 0; /* a thread */
+	__u32 from = parent->tgid, to = child->tgid;
+	struct process *pp = bpf_map_lookup_elem(&processes, &from);
+	if (!pp)
+		return 0;
+	struct process p = *pp;
+	p.start = child->start_boottime;
+	bpf_map_update_elem(&processes, &to, &p, BPF_ANY);
+	struct fork_event e = { .head = { .kind = EVENT_FORK, .tgid = to, .start = p.start }, .parent = from, .parent_start = pp->start };
+	emit(&e, sizeof(e));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit") int BPF_PROG(on_exit, struct task_struct *t)
+{
+	exited(t);
+	return 0;
+}
+
+SEC("tp/sched/sched_process_exit") int on_exit_classic(void *ctx)
+{
+	exited(bpf_get_current_task_btf());
+	return 0;
+}
+
+/* Processes that run already when the service starts for the first time. */
+SEC("iter/task") int each_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *t = ctx->task;
+	if (!t || t->pid != t->tgid)
+		return 0;
+	struct process p = { .start = t->start_boottime, .exec_id = t->self_exec_id };
+	struct task_record r = {};
+	if (executable_of(t, &p.exe))
+		return 0;
+	r.tgid = t->tgid;
+	r.start = p.start;
+	r.parent = t->real_parent->tgid;
+	r.parent_start = t->real_parent->group_leader->start_boottime;
+	r.uid = t->cred->uid.val;
+	struct process *old = bpf_map_lookup_elem(&processes, &r.tgid);
+	if (old && old->start == p.start)
+		p.exe = old->exe; /* what was recorded at exec counts */
+	else
+		bpf_map_update_elem(&processes, &r.tgid, &p, BPF_ANY);
+	r.exe = p.exe;
+	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
+	return 0;
+}
+
+/* Sockets that were open before. */
+SEC("iter/task_file") int each_socket(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *t = ctx->task;
+	struct file *f = ctx->file;
+	if (!t || !f)
+		return 0;
+	struct socket *s = (struct socket *)bpf_sock_from_file(f);
+	if (!s)
+		return 0;
+	struct sock *sk = s->sk;
+	if (!sk)
+		return 0;
+	__u16 family = sk->__sk_common.skc_family;
+	if (family != 2 && family != 10)
+		return 0;
+	struct socket_record r = {};
+	__u32 tgid = t->tgid;
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	if (!p)
+		return 0;
+	r.owner.exe = p->exe;
+	r.owner.start = p->start;
+	r.owner.tgid = tgid;
+	r.owner.uid = t->cred->uid.val;
+	r.owner.cookie = bpf_get_socket_cookie(sk);
+	r.cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only
+ *
+ * All programs in one object, so that they share their maps.
+ */
+#include "hooks.h"
+#include "classifier.h"
+#include "processes.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Keeps the types in the object's BTF, from which bpf2go makes the Go ones. */
+#define KEEP(kind, t) const kind t *keep_##t __attribute__((unused))
+KEEP(struct, args_event);
+KEEP(struct, close_event);
+KEEP(struct, event);
+KEEP(struct, exec_event);
+KEEP(struct, flow_event);
+KEEP(struct, fork_event);
+KEEP(struct, socket_record);
+KEEP(struct, task_record);
+KEEP(enum, verdict);
+KEEP(enum, owner_flag);
+KEEP(enum, event_kind);
+KEEP(enum, counter);
+KEEP(enum, control_flag);

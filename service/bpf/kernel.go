@@ -1,0 +1,102 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+)
+
+// Kernel is the loaded and pinned programs of one service.
+type Kernel struct {
+	pins string
+	log  *slog.Logger
+	objs kernelObjects
+
+	drain  sync.Mutex // one reader at a time; guards events, record, decoder
+	events *ringbuf.Reader
+	record ringbuf.Record
+	decode decoder
+}
+
+// private maps are scratch memory of a program; nothing outlives it.
+var private = map[string]bool{"exec_scratch": true, "args_scratch": true}
+
+// Load brings the programs into the kernel, taking over the maps that an earlier start
+// with the same tag pinned. It attaches nothing.
+func Load(tag string, log *slog.Logger) (*Kernel, error) {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("lift the memory limit for maps: %w", err)
+	}
+	if err := mountBPFFS(); err != nil {
+		return nil, err
+	}
+	k := &Kernel{pins: Pins(tag), log: log}
+	if err := os.MkdirAll(k.pins, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder for pins: %w", err)
+	}
+	err := k.load()
+	if errors.Is(err, ebpf.ErrMapIncompatible) {
+		// Another version's maps: what it decided is decided again by the rules.
+		log.Warn("the kernel's memory is of another version, starting it anew", "err", err)
+		if err := k.unpinMaps(); err != nil {
+			return nil, err
+		}
+		err = k.load()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load the programs: %w", err)
+	}
+	if k.events, err = ringbuf.NewReader(k.objs.Events); err != nil {
+		_ = k.objs.Close()
+		return nil, fmt.Errorf("open the event ring: %w", err)
+	}
+	return k, nil
+}
+
+func (k *Kernel) load() error {
+	spec, err := loadKernel()
+	if err != nil {
+		return err
+	}
+	for _, m := range spec.Maps {
+		if !private[m.Name] && !strings.HasPrefix(m.Name, ".") {
+			m.Pinning = ebpf.PinByName
+		}
+	}
+	return spec.LoadAndAssign(&k.objs, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: k.pins}})
+}
+
+func (k *Kernel) unpinMaps() error {
+	spec, err := loadKernel()
+	if err != nil {
+		return err
+	}
+	for name := range spec.Maps {
+		if err := os.Remove(filepath.Join(k.pins, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("unpin %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Close lets go of the programs and maps; what is pinned goes on working.
+func (k *Kernel) Close() error {
+	return errors.Join(k.events.Close(), k.objs.Close())
+}
+
+var _ io.Closer = (*Kernel)(nil)
+
+// Allowed and Blocked are the classifier's programs for nftables, Answer is the one for
+// answers to name lookups.
+func (k *Kernel) Allowed() int { return k.objs.Allowed.FD() }
+func (k *Kernel) Blocked() int { return k.objs.Blocked.FD() }
+func (k *Kernel) Answer() int  { return k.objs.Answer.FD() }

@@ -1,0 +1,109 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"sekisho/app/flow"
+)
+
+// Owner is who used a socket last, as the kernel saw it at the moment of the call.
+type Owner struct {
+	Process    flow.ProcessID
+	Executable flow.Executable
+	UID        uint32
+	Cookie     uint64
+	Mismatch   bool // what runs is not what was recorded at exec
+	Unknown    bool // nothing was recorded at exec
+	Foreign    bool // in another network namespace
+	Missing    bool // the socket has no owner that we know
+}
+
+func fromOwner(o *kernelOwner) Owner {
+	f := kernelOwnerFlag(o.Flags)
+	return Owner{
+		Process: flow.ProcessID{PID: o.Tgid, Start: o.Start}, Executable: fromExecutable(o.Exe),
+		UID: o.Uid, Cookie: o.Cookie,
+		Mismatch: f&kernelOwnerFlagOWNER_MISMATCH != 0, Unknown: f&kernelOwnerFlagOWNER_UNKNOWN != 0,
+		Foreign: f&kernelOwnerFlagOWNER_FOREIGN != 0, Missing: f&kernelOwnerFlagOWNER_MISSING != 0,
+	}
+}
+
+// OwnerOfPacket finds who sent a held packet, given from its network header on: the
+// classifier left the owner under the packet's own first bytes.
+func (k *Kernel) OwnerOfPacket(packet []byte) (Owner, bool) {
+	h := head(packet)
+	var o kernelOwner
+	if err := k.objs.Held.Lookup(&h, &o); err != nil {
+		return Owner{}, false
+	}
+	return fromOwner(&o), true
+}
+
+// OwnerOfSocket finds who used the socket with this cookie last.
+func (k *Kernel) OwnerOfSocket(cookie uint64) (Owner, bool) {
+	var o kernelOwner
+	if err := k.objs.Sockets.Lookup(cookie, &o); err != nil {
+		return Owner{}, false
+	}
+	return fromOwner(&o), true
+}
+
+// OwnerOfQuery finds who sent the name lookup that an answer belongs to.
+func (k *Kernel) OwnerOfQuery(server netip.Addr, client uint16, id uint16) (Owner, bool) {
+	q := kernelQuery{Server: server.As16(), ClientPort: client}
+	// The id is kept as it is on the wire.
+	q.Id = binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, id))
+	var o kernelOwner
+	if err := k.objs.Queries.Lookup(&q, &o); err != nil {
+		return Owner{}, false
+	}
+	return fromOwner(&o), true
+}
+
+// head makes the key under which the classifier keeps a packet's owner: its first 64
+// bytes without the transport checksum, as in c/classifier.h.
+func head(p []byte) kernelHead {
+	var h kernelHead
+	n := copy(h.Bytes[:], p)
+	if n < 20 {
+		return h
+	}
+	proto, off := transport(p)
+	sum := 0
+	switch proto {
+	case flow.TCP:
+		sum = off + 16
+	case flow.UDP, flow.UDPLite:
+		sum = off + 6
+	}
+	if off > 0 && sum > 0 && sum < len(h.Bytes)-1 {
+		h.Bytes[sum], h.Bytes[sum+1] = 0, 0
+	}
+	return h
+}
+
+// transport finds the protocol and the offset of its header; 0 where there is none.
+func transport(p []byte) (flow.Protocol, int) {
+	if p[0]>>4 == 4 {
+		if binary.BigEndian.Uint16(p[6:])&0x1fff != 0 {
+			return flow.Protocol(p[9]), 0
+		}
+		return flow.Protocol(p[9]), int(p[0]&15) * 4
+	}
+	if len(p) < 40 {
+		return 0, 0
+	}
+	next, off := p[6], 40
+	for range 4 {
+		if next != 0 && next != 43 && next != 44 && next != 60 || off+2 > len(p) {
+			break
+		}
+		size := (int(p[off+1]) + 1) * 8
+		if next == 44 {
+			size = 8
+		}
+		next, off = p[off], off+size
+	}
+	return flow.Protocol(next), off
+}

@@ -1,0 +1,105 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"sekisho/app/flow"
+)
+
+// Running is a process that ran before the service did.
+type Running struct {
+	ID, Parent flow.ProcessID
+	UID        uint32
+	Executable flow.Executable
+	CgroupID   uint64
+}
+
+// Running records the identity of every process that runs, and lists them. The kernel
+// says what they execute; a path in /proc is only for showing.
+func (k *Kernel) Running() ([]Running, error) {
+	var list []Running
+	err := iterate(k.objs.EachTask, func(r *kernelTaskRecord) {
+		list = append(list, Running{
+			ID: flow.ProcessID{PID: r.Tgid, Start: r.Start}, Parent: flow.ProcessID{PID: r.Parent, Start: r.ParentStart},
+			UID: r.Uid, Executable: fromExecutable(r.Exe), CgroupID: r.Cgroup,
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	return list, nil
+}
+
+// AdoptSockets records the owners of sockets that programs in the cgroup opened before
+// the hooks were there. Sockets that the hooks know are left as they are.
+func (k *Kernel) AdoptSockets(cgroup string) error {
+	inside, err := cgroupsBelow(cgroup)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	err = iterate(k.objs.EachSocket, func(r *kernelSocketRecord) {
+		if !inside[r.Cgroup] {
+			return
+		}
+		err := k.objs.Sockets.Update(r.Owner.Cookie, &r.Owner, ebpf.UpdateNoExist)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			errs = append(errs, err)
+		}
+	})
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return fmt.Errorf("adopt open sockets: %w", err)
+	}
+	return nil
+}
+
+func iterate[T any](prog *ebpf.Program, f func(*T)) error {
+	it, err := link.AttachIter(link.IterOptions{Program: prog})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	r, err := it.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	var z T
+	for size := int(unsafe.Sizeof(z)); len(b) >= size; b = b[size:] {
+		f(view[T](b))
+	}
+	return nil
+}
+
+// cgroupsBelow lists the ids (inode numbers) of a cgroup and all beneath it.
+func cgroupsBelow(dir string) (map[uint64]bool, error) {
+	ids := map[uint64]bool{}
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		i, err := d.Info()
+		if err != nil {
+			return err
+		}
+		ids[i.Sys().(*syscall.Stat_t).Ino] = true
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list cgroups: %w", err)
+	}
+	return ids, nil
+}
