@@ -91,5 +91,8 @@ func Host(name string) string {
 	if err != nil || readable == ascii {
 		return Safe(name)
 	}
+	if back, err := idna.ToASCII(readable); err != nil || back != ascii {
+		return Safe(name) // no real name: show it as it came
+	}
 	return Safe(readable) + " (" + Safe(ascii) + ")"
 }
