@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -83,19 +82,10 @@ func New(t T) *Lab {
 }
 
 func open(t T) (*Lab, error) {
-	n := instances.Add(1)
-	l := &Lab{t: t, name: ownName(n), network: int((int64(os.Getpid())*16 + n) % 254)}
-	l.Dir = filepath.Join(os.TempDir(), l.name)
-	register(l)
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Errorf("close lab: %v", err)
-		}
-	})
-	if err := os.Mkdir(l.Dir, 0o755); err != nil {
+	l := newLab(t)
+	if err := l.makeDir(); err != nil {
 		return l, err
 	}
-	l.onClose(func() error { return os.RemoveAll(l.Dir) })
 	if err := l.makeCgroups(); err != nil {
 		return l, err
 	}
@@ -123,6 +113,28 @@ func open(t T) (*Lab, error) {
 		}
 	}
 	return l, nil
+}
+
+// newLab is a lab without anything yet, which will be closed with t.
+func newLab(t T) *Lab {
+	n := instances.Add(1)
+	l := &Lab{t: t, name: ownName(n), network: int((int64(os.Getpid())*16 + n) % 254)}
+	l.Dir = filepath.Join(os.TempDir(), l.name)
+	register(l)
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("close lab: %v", err)
+		}
+	})
+	return l
+}
+
+func (l *Lab) makeDir() error {
+	if err := os.Mkdir(l.Dir, 0o755); err != nil {
+		return err
+	}
+	l.onClose(func() error { return os.RemoveAll(l.Dir) })
+	return nil
 }
 
 // AddHost adds one more host to the network.
@@ -161,8 +173,6 @@ func (l *Lab) Close() error {
 			}
 		}
 		unregister(l)
-		// The threads of the namespaces end in their own time; let them.
-		runtime.Gosched()
 	})
 	return l.err
 }

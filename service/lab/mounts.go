@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// bpfDir is where programs and maps are pinned.
+const bpfDir = "/sys/fs/bpf"
+
 // What every host has in /etc. Names come from its hosts file and the lab's DNS
 // server alone, whatever the machine itself asks.
 const (
@@ -40,8 +43,8 @@ func (h *Host) furnish() error {
 		if err := hide("/run/nscd"); err != nil {
 			return err
 		}
-		if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"); err != nil {
-			return fmt.Errorf("mount /sys/fs/bpf: %w", err)
+		if err := unix.Mount("bpf", bpfDir, "bpf", 0, "mode=0700"); err != nil {
+			return fmt.Errorf("mount %s: %w", bpfDir, err)
 		}
 		return nil
 	})

@@ -26,17 +26,21 @@ func newNamespace() (*namespace, error) {
 		defer close(n.done)
 		err := n.enterNew()
 		ready <- err
-		if err != nil {
-			return
-		}
-		for f := range n.work {
-			f()
+		if err == nil {
+			n.serve()
 		}
 	})
 	if err := <-ready; err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// serve runs what do asks for until the namespace is closed.
+func (n *namespace) serve() {
+	for f := range n.work {
+		f()
+	}
 }
 
 // enterNew moves the calling thread into fresh namespaces. Mounts of the machine go
