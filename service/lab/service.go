@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -71,6 +70,9 @@ func (h *Host) Service(options ...ServiceOption) *Service {
 		}
 	}
 	if s.before, err = h.traces(); err != nil {
+		h.lab.t.Fatalf("prepare service: %v", err)
+	}
+	if err := h.lab.noteService(s.daemon, s.State); err != nil {
 		h.lab.t.Fatalf("prepare service: %v", err)
 	}
 	h.lab.t.Cleanup(s.finish)

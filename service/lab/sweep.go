@@ -3,10 +3,14 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +22,7 @@ func Sweep() error {
 	if root, err := cgroupRoot(); err == nil {
 		all = errors.Join(all, sweepDir(root, removeCgroup))
 	}
-	return errors.Join(all, sweepDir(os.TempDir(), os.RemoveAll))
+	return errors.Join(all, sweepDir(os.TempDir(), removeFiles))
 }
 
 func sweepDir(dir string, remove func(string) error) error {
@@ -33,6 +37,49 @@ func sweepDir(dir string, remove func(string) error) error {
 		}
 	}
 	return all
+}
+
+// servicesFile lists, in a lab's folder, the services that ran on the machine itself: a
+// line of program and state folder for each. What they left in the kernel outlives
+// the process, unlike what is on the lab's own hosts.
+const servicesFile = "services"
+
+func (l *Lab) noteService(daemon, state string) error {
+	if l.bridge != nil {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(l.Dir, servicesFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s\t%s\n", daemon, state)
+	return errors.Join(err, f.Close())
+}
+
+// removeFiles removes a lab's folder, and first what its services left on the machine.
+func removeFiles(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	// Anybody may make a folder of that name; only our own says what to run.
+	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(owner.Uid) != os.Geteuid() {
+		return fmt.Errorf("sweep %s: it is somebody else's", dir)
+	}
+	services, err := os.ReadFile(filepath.Join(dir, servicesFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for line := range strings.Lines(string(services)) {
+		daemon, state, ok := strings.Cut(strings.TrimSpace(line), "\t")
+		if !ok {
+			continue
+		}
+		if out, err := exec.Command(daemon, "--cleanup", "--state", state).CombinedOutput(); err != nil {
+			return fmt.Errorf("clean up after %s: %w: %s", daemon, err, out)
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 var swept sync.Once
