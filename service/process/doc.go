@@ -1,0 +1,19 @@
+// Package process says who: it knows every process of the machine from the kernel's
+// exec, fork and exit events, and stays complete for processes that are gone by the
+// time anybody looks.
+//
+// It is not for deciding anything, and it asks the kernel nothing: the events come
+// from package bpf by way of the caller, and /proc is read only for what ran before
+// the first event, for facts that no event carries, and for checksums. What is read
+// there is tied to the process by its start time, before and after.
+//
+// What a process says of itself is not proof. The path and the Executable come from
+// the kernel at exec; a Process whose Executable is zero was found in /proc alone,
+// where an ordinary user can name any file as its own, and must not be given what a
+// rule gives to that path. Arguments are those of the execve call; see Script for
+// what they cannot promise.
+//
+// Goroutines: the package starts none. Exec, Fork, Exit and Seed are called by the
+// one goroutine that reads the events, in their order; everything else may be called
+// from any goroutine.
+package process
