@@ -1,0 +1,81 @@
+package rule
+
+import (
+	"net/netip"
+
+	"sekisho/app/flow"
+)
+
+// compiled is a rule as the Set keeps it: normal, with what matching needs worked out.
+// It is never written to after newCompiled.
+type compiled struct {
+	Rule
+	uid       uint32
+	byNumber  bool // User is a number
+	mayEnd    bool // some Clock may end it
+	universal bool // matches every flow of a process that it matches
+	traits    bool // looks at more of a process than the path of its executable
+	order     order
+}
+
+func newCompiled(r Rule, position int) compiled {
+	c := compiled{Rule: Normal(r)}
+	c.uid, c.byNumber = userNumber(c.User)
+	c.mayEnd = c.Lifetime.Kind != Always && c.Lifetime.Kind != Once
+	c.universal = c.Remote.IsAny() && len(c.Ports) == 0 && c.Protocol == flow.AnyProtocol
+	p := &c.Program
+	c.traits = p.Script != "" || p.SHA256 != "" || p.Unit != "" || p.Parent != "" ||
+		c.User != "" || c.Lifetime.bound()
+	c.order = orderOf(&c.Rule, position)
+	return c
+}
+
+// Matches reports whether r, which need not be normal, decides q: it is switched on,
+// its lifetime has not ended, and every operand that is set is true of q. Who asks
+// often uses a Set.
+func (r *Rule) Matches(q Query, now Clock) bool {
+	if !r.Enabled || !r.supported() {
+		return false
+	}
+	q.normal()
+	c := newCompiled(*r, 0)
+	return c.matches(&q, now)
+}
+
+// matches judges a rule of a Set, which is enabled and supported; q is normal.
+func (c *compiled) matches(q *Query, now Clock) bool {
+	return c.matchesFlow(q) && c.matchesProcess(q.Process) && c.live(now)
+}
+
+func (c *compiled) live(now Clock) bool { return !c.mayEnd || !Ended(&c.Rule, now) }
+
+func (c *compiled) matchesFlow(q *Query) bool {
+	return c.Direction.matches(q.Direction) &&
+		(c.Protocol == flow.AnyProtocol || c.Protocol == q.Protocol) &&
+		(len(c.Ports) == 0 || q.Protocol.HasPorts() && matchesPorts(c.Ports, q.port())) &&
+		c.Remote.matches(q)
+}
+
+func (c *compiled) matchesProcess(p *flow.Process) bool {
+	return c.Program.matches(p) && c.Lifetime.matches(p) &&
+		(c.User == "" || matchesUser(c.User, c.uid, c.byNumber, p))
+}
+
+// matches: both are normal.
+func (r *Remote) matches(q *Query) bool {
+	switch {
+	case r.Name != "":
+		return r.Name == q.Remote.Name
+	case r.Domain != "":
+		return inDomain(q.Remote.Name, r.Domain)
+	case r.Address.IsValid():
+		return r.Address == q.Remote.Addr
+	case r.Network != netip.Prefix{}:
+		return r.Network.Contains(q.Remote.Addr)
+	case r.Range != AddrRange{}:
+		return r.Range.Contains(q.Remote.Addr)
+	case r.LAN:
+		return q.LAN
+	}
+	return r.List == ""
+}

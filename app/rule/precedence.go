@@ -1,0 +1,130 @@
+package rule
+
+import (
+	"cmp"
+	"strings"
+	"time"
+)
+
+// Criterion is what one rule wins over another by.
+type Criterion string
+
+const (
+	ByProgram     Criterion = "program"
+	ByDestination Criterion = "destination"
+	ByPorts       Criterion = "ports"
+	ByProtocol    Criterion = "protocol"
+	ByUser        Criterion = "user"
+	ByDirection   Criterion = "direction"
+	ByBlock       Criterion = "block"
+	ByAge         Criterion = "age"
+)
+
+// Kinds of destination, the least specific first. A name and an address are equally
+// exact. Domains stand above networks so that the order is total: a name is what the
+// person read, a network may be shared by thousands of names.
+const (
+	toAny = iota
+	toLAN
+	toNetwork
+	toDomain
+	toExact
+)
+
+// order is what rules are compared by; more wins, field by field from above.
+type order struct {
+	program  uint8 // Rule.weight
+	kind     uint8 // toAny to toExact
+	labels   uint8 // of a domain
+	size     span  // of a network or range; less wins
+	ports    int   // 0: any; more: fewer ports
+	protocol bool
+	user     bool
+	oneWay   bool
+	block    bool
+	age      time.Time
+	id       string
+	position int // place among the rules given to NewSet
+}
+
+func orderOf(r *Rule, position int) order {
+	o := order{
+		program:  r.weight(),
+		protocol: r.Protocol != 0,
+		user:     r.User != "",
+		oneWay:   r.Direction != Both,
+		block:    r.Action == Block,
+		age:      r.Created,
+		id:       r.ID,
+		position: position,
+	}
+	if n := countPorts(r.Ports); n > 0 {
+		o.ports = 1<<16 - n
+	}
+	o.setRemote(r.Remote)
+	return o
+}
+
+func (o *order) setRemote(r Remote) {
+	switch {
+	case r.Name != "" || r.Address.IsValid():
+		o.kind = toExact
+	case r.Domain != "":
+		o.kind, o.labels = toDomain, uint8(min(countLabels(r.Domain), 255))
+	case r.Network.IsValid():
+		o.setSpan(networkSpan(r.Network))
+	case r.Range != AddrRange{}:
+		o.setSpan(r.Range.span())
+	case r.LAN:
+		o.kind = toLAN
+	}
+}
+
+// setSpan: a network of one address is as exact as the address.
+func (o *order) setSpan(s span) {
+	o.kind, o.size = toNetwork, s
+	if s == (span{}) {
+		o.kind = toExact
+	}
+}
+
+// compare is above zero when o wins over p, and says by what.
+func (o *order) compare(p *order) (int, Criterion) {
+	for _, c := range [...]struct {
+		n  int
+		by Criterion
+	}{
+		{cmp.Compare(o.program, p.program), ByProgram},
+		{cmp.Compare(o.kind, p.kind), ByDestination},
+		{cmp.Compare(o.labels, p.labels), ByDestination},
+		{p.size.compare(o.size), ByDestination},
+		{cmp.Compare(o.ports, p.ports), ByPorts},
+		{compareBool(o.protocol, p.protocol), ByProtocol},
+		{compareBool(o.user, p.user), ByUser},
+		{compareBool(o.oneWay, p.oneWay), ByDirection},
+		{compareBool(o.block, p.block), ByBlock},
+		{o.age.Compare(p.age), ByAge},
+		{compareID(o.id, p.id), ByAge},
+		{cmp.Compare(o.position, p.position), ByAge},
+	} {
+		if c.n != 0 {
+			return c.n, c.by
+		}
+	}
+	return 0, ""
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// compareID puts "10" after "9": ids that count grow by a digit.
+func compareID(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+}
