@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -121,7 +122,10 @@ func (s *Service) start() error {
 		if err != nil {
 			select {
 			case end := <-ended:
-				return fmt.Errorf("it ended before it was ready: %v", end)
+				if end == nil {
+					return errors.New("it ended before it was ready")
+				}
+				return fmt.Errorf("it ended before it was ready: %w", end)
 			default:
 				return fmt.Errorf("wait until it is ready: %w", err)
 			}

@@ -73,9 +73,9 @@ func try(o options, r *result) error {
 		return receive(fd, o, mode, r)
 	}
 	err = unix.Connect(fd, to)
-	if o.exitAtOnce && mode == "tcp" && err == unix.EINPROGRESS {
+	if o.exitAtOnce && mode == "tcp" && errors.Is(err, unix.EINPROGRESS) {
 		err = nil
-	} else if err == unix.EINTR {
+	} else if errors.Is(err, unix.EINTR) {
 		err = finishConnect(fd)
 	}
 	r.Connect = time.Since(began).Nanoseconds()
@@ -180,7 +180,7 @@ func prepare(fd int, o options, mode string, addr netip.Addr) error {
 func finishConnect(fd int) error {
 	for {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
@@ -201,7 +201,7 @@ func receive(fd int, o options, mode string, r *result) error {
 	reply := make([]byte, 65536)
 	for {
 		n, _, err := unix.Recvfrom(fd, reply, 0)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
