@@ -230,7 +230,7 @@ func unpackTime(n int64) time.Time {
 	if n == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, n)
+	return time.Unix(0, n).UTC()
 }
 
 // text makes s fit for a proto3 string, which has to be UTF-8: one odd byte must not
