@@ -1,0 +1,172 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"sekisho/app/flow"
+)
+
+// HistoryFilter narrows what History returns; zero fields let everything through.
+type HistoryFilter struct {
+	Since   time.Time
+	Program string       // path of the executable or of the script
+	Verdict flow.Verdict // Waiting: any
+	Limit   int          // the newest n
+}
+
+// historyKey orders flows by time; the id tells flows of the same moment apart, and
+// the same flow is found again.
+func historyKey(f flow.Flow) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(stamp(f.Time))), f.ID...)
+}
+
+// AppendFlows adds flows to the history in one write and removes the oldest beyond
+// Options.History. A flow with the time and the id of one that is there takes its
+// place.
+func (s *Store) AppendFlows(flows []flow.Flow) error {
+	if len(flows) == 0 {
+		return nil
+	}
+	err := s.update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte(historyBucket))
+		b.FillPercent = 0.9 // it grows at the end
+		for _, f := range flows {
+			if len(f.ID) > maxID {
+				return fmt.Errorf("flow %.20q %w", f.ID, errNoID)
+			}
+			rec := newFlowRecord(f)
+			rec.Process.Executable = exeRecord{} // of use only while the flow waits
+			key := historyKey(f)
+			value, err := encode(key, rec)
+			if err != nil {
+				return err
+			}
+			if b.Get(key) == nil {
+				s.history++
+			}
+			if err := b.Put(key, value); err != nil {
+				return err
+			}
+		}
+		return s.prune(b)
+	})
+	if err != nil {
+		return fmt.Errorf("save history: %w", err)
+	}
+	return nil
+}
+
+// prune removes the oldest flows beyond the bound.
+func (s *Store) prune(b *bbolt.Bucket) error {
+	var old [][]byte
+	c := b.Cursor()
+	for key, _ := c.First(); key != nil && s.history-len(old) > s.opts.History; key, _ = c.Next() {
+		old = append(old, bytes.Clone(key))
+	}
+	for _, key := range old {
+		if err := b.Delete(key); err != nil {
+			return err
+		}
+	}
+	s.history -= len(old)
+	return nil
+}
+
+// historyChunk is how many records History reads in one transaction: a reader that
+// takes its time would keep writers from growing the file.
+const historyChunk = 1000
+
+// History calls f with the flows that the filter lets through, the newest first,
+// until f returns false. f is called outside of any transaction and may take its
+// time; flows that are added meanwhile are not seen.
+func (s *Store) History(filter HistoryFilter, f func(flow.Flow) bool) error {
+	match := newMatcher(filter)
+	var before []byte // nil: from the end
+	for left := filter.Limit; ; {
+		var flows []flow.Flow
+		more := false
+		err := s.view(func(tx *bbolt.Tx) error {
+			flows, more = nil, false // view may run this again
+			c := tx.Bucket([]byte(historyBucket)).Cursor()
+			key, value := seekBefore(c, before)
+			for range historyChunk {
+				if key == nil || bytes.Compare(key, match.since) < 0 {
+					return nil
+				}
+				if fl, ok := match.decode(key, value); ok {
+					flows = append(flows, fl)
+				}
+				before = bytes.Clone(key)
+				key, value = c.Prev()
+			}
+			more = key != nil
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read history: %w", err)
+		}
+		for _, fl := range flows {
+			if !f(fl) {
+				return nil
+			}
+			if left--; left == 0 {
+				return nil
+			}
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// seekBefore goes to the last key before key; nil is the end.
+func seekBefore(c *bbolt.Cursor, key []byte) ([]byte, []byte) {
+	if key == nil {
+		return c.Last()
+	}
+	if k, _ := c.Seek(key); k == nil {
+		return c.Last()
+	}
+	return c.Prev()
+}
+
+// matcher is a HistoryFilter made ready. Reading JSON is what takes the time, so
+// records that cannot match are put aside by the bytes that they would have to hold.
+type matcher struct {
+	HistoryFilter
+	since   []byte
+	needles [][]byte
+}
+
+func newMatcher(filter HistoryFilter) matcher {
+	m := matcher{HistoryFilter: filter, since: binary.BigEndian.AppendUint64(nil, uint64(stamp(filter.Since)))}
+	if filter.Program != "" {
+		needle, _ := json.Marshal(toText(filter.Program)) // a string always can be
+		m.needles = append(m.needles, needle)
+	}
+	if filter.Verdict != flow.Waiting {
+		m.needles = append(m.needles, fmt.Appendf(nil, `"v":%q`, filter.Verdict))
+	}
+	return m
+}
+
+// decode returns the flow if the filter lets it through. A record that cannot be read
+// is passed over: Open reports and removes it.
+func (m *matcher) decode(key, value []byte) (flow.Flow, bool) {
+	for _, n := range m.needles {
+		if !bytes.Contains(value, n) {
+			return flow.Flow{}, false
+		}
+	}
+	f, err := decodeFlow(key, value)
+	ok := err == nil &&
+		(m.Program == "" || f.Process.Path == m.Program || f.Process.Script == m.Program) &&
+		(m.Verdict == flow.Waiting || f.Decision.Verdict == m.Verdict)
+	return f, ok
+}

@@ -1,0 +1,230 @@
+package store
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"sekisho/app/flow"
+	"sekisho/app/prompt"
+)
+
+func history(t *testing.T, s *Store, filter HistoryFilter) []flow.Flow {
+	t.Helper()
+	var flows []flow.Flow
+	if err := s.History(filter, func(f flow.Flow) bool { flows = append(flows, f); return true }); err != nil {
+		t.Fatal(err)
+	}
+	return flows
+}
+
+func ids(flows []flow.Flow) string {
+	var s []string
+	for _, f := range flows {
+		s = append(s, f.ID)
+	}
+	return strings.Join(s, " ")
+}
+
+func TestFlowComesBackWhole(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	want := fullFlow("1", noon)
+	if err := s.AppendFlows([]flow.Flow{want}); err != nil {
+		t.Fatal(err)
+	}
+	if got := history(t, reopen(t, s), HistoryFilter{}); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestHistoryFilter(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var flows []flow.Flow
+	for i := range 6 {
+		f := fullFlow(fmt.Sprint(i), noon.Add(time.Duration(i)*time.Minute))
+		f.Process.Path, f.Process.Script = "/bin/a", ""
+		if i%2 == 1 {
+			f.Process.Path = "/bin/b\xff"
+			f.Decision.Verdict = flow.Allow
+		}
+		if i == 4 {
+			f.Process.Script = "/bin/s.py"
+		}
+		flows = append(flows, f)
+	}
+	nobody := flow.Flow{ID: "x", Time: noon.Add(time.Hour)} // no process, no decision
+	if err := s.AppendFlows(append(flows, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		filter HistoryFilter
+		want   string
+	}{
+		{HistoryFilter{}, "x 5 4 3 2 1 0"},
+		{HistoryFilter{Limit: 2}, "x 5"},
+		{HistoryFilter{Since: noon.Add(3 * time.Minute)}, "x 5 4 3"},
+		{HistoryFilter{Program: "/bin/a"}, "4 2 0"},
+		{HistoryFilter{Program: "/bin/b\xff", Limit: 2}, "5 3"},
+		{HistoryFilter{Program: "/bin/s.py"}, "4"},
+		{HistoryFilter{Program: "/bin"}, ""},
+		{HistoryFilter{Verdict: flow.Allow}, "5 3 1"},
+		{HistoryFilter{Verdict: flow.Block, Program: "/bin/a", Since: noon.Add(time.Minute), Limit: 9}, "4 2"},
+		{HistoryFilter{Since: noon.Add(2 * time.Hour)}, ""},
+	} {
+		if got := ids(history(t, s, c.filter)); got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.filter, got, c.want)
+		}
+	}
+	if got := history(t, s, HistoryFilter{Limit: 1})[0]; got.Process == nil {
+		t.Error("a flow without a process")
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{History: 2500})
+	for i := range 4 {
+		var flows []flow.Flow
+		for j := range 1000 {
+			flows = append(flows, fullFlow(fmt.Sprint(i*1000+j), noon.Add(time.Duration(i*1000+j)*time.Second)))
+		}
+		for range 2 { // the second time it takes its own place
+			if err := s.AppendFlows(flows); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got := history(t, s, HistoryFilter{}) // three chunks
+	if len(got) != 2500 || got[0].ID != "3999" || got[2499].ID != "1500" || s.history != 2500 {
+		t.Fatalf("%d flows, from %s to %s; counted %d", len(got), got[0].ID, got[len(got)-1].ID, s.history)
+	}
+	for i := range got[1:] {
+		if !got[i].Time.After(got[i+1].Time) {
+			t.Fatal("order at", i)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{History: 10})
+	if err := s.AppendFlows([]flow.Flow{fullFlow("last", noon.Add(9000*time.Second))}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(history(t, s, HistoryFilter{Limit: 3})); got != "last 3999 3998" || s.history != 10 {
+		t.Errorf("got %q of %d", got, s.history)
+	}
+}
+
+func TestHistoryStops(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	if err := s.AppendFlows([]flow.Flow{fullFlow("1", noon), fullFlow("2", noon)}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := s.History(HistoryFilter{}, func(flow.Flow) bool { n++; return false }); err != nil || n != 1 {
+		t.Error(n, err)
+	}
+}
+
+func TestArgumentsAreBounded(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	f := fullFlow("1", noon)
+	f.Process.Args = []string{"a", strings.Repeat("x", maxArgs), "b"}
+	f.Process.Parents = make([]flow.Ancestor, 10*maxParents)
+	if err := s.AppendFlows([]flow.Flow{f}); err != nil {
+		t.Fatal(err)
+	}
+	p := history(t, s, HistoryFilter{})[0].Process
+	if !reflect.DeepEqual(p.Args, []string{"a", "…"}) || len(p.Parents) != maxParents {
+		t.Errorf("args %q, %d parents", p.Args, len(p.Parents))
+	}
+}
+
+func TestMissed(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	want := fullPrompt("a", noon)
+	if err := s.PutMissed(fullPrompt("a", noon.Add(-time.Hour)), fullPrompt("b", noon.Add(time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutMissed(want); err != nil {
+		t.Fatal(err)
+	}
+	got := must[[]prompt.Prompt](t)(reopen(t, s).Missed())
+	if len(got) != 2 || got[0].ID != "b" || !reflect.DeepEqual(got[1], want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestMissedIsBounded(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var prompts []prompt.Prompt
+	for i := range MaxMissed + 20 {
+		prompts = append(prompts, fullPrompt(fmt.Sprint(i), noon.Add(time.Duration(i)*time.Second)))
+	}
+	if err := s.PutMissed(prompts...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteMissed("519", "0", "unknown"); err != nil {
+		t.Fatal(err)
+	}
+	got := must[[]prompt.Prompt](t)(s.Missed())
+	if len(got) != MaxMissed-1 || got[0].ID != "518" || got[len(got)-1].ID != "20" {
+		t.Errorf("%d prompts, from %s to %s", len(got), got[0].ID, got[len(got)-1].ID)
+	}
+	if err := s.PutMissed(prompt.Prompt{}); err == nil {
+		t.Error("kept a prompt without an id")
+	}
+}
+
+func TestDocuments(t *testing.T) {
+	type settings struct {
+		Mode  string
+		Until time.Time
+	}
+	s := open(t, t.TempDir(), Options{})
+	var got settings
+	if found, err := s.Load("mode", &got); found || err != nil {
+		t.Error(found, err)
+	}
+	want := settings{"ask", noon}
+	for _, v := range []settings{{"off", noon}, want} {
+		if err := s.Save("mode", v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := reopen(t, s).Load("mode", &got); !found || err != nil || got != want {
+		t.Error(found, err, got)
+	}
+}
+
+func TestDocumentsThatAreRefused(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for name, v := range map[string]any{"": 1, strings.Repeat("n", maxID+1): 1, "big": strings.Repeat("x", maxRecord), "odd": func() {}} {
+		if err := s.Save(name, v); err == nil {
+			t.Errorf("saved %.10q", name)
+		}
+	}
+	if err := s.Save("text", "words"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load("text", new(int)); err == nil {
+		t.Error("a text was read as a number")
+	}
+}
+
+func BenchmarkAppendFlows100(b *testing.B) {
+	s := open(b, b.TempDir(), Options{})
+	n := 0
+	for b.Loop() {
+		var flows []flow.Flow
+		for range 100 {
+			n++
+			flows = append(flows, fullFlow(fmt.Sprint(n), noon.Add(time.Duration(n)*time.Millisecond)))
+		}
+		if err := s.AppendFlows(flows); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
