@@ -21,10 +21,11 @@ type Kernel struct {
 	log  *slog.Logger
 	objs kernelObjects
 
-	drain  sync.Mutex // one reader at a time; guards events, record, decoder
-	events *ringbuf.Reader
-	record ringbuf.Record
-	decode decoder
+	identify sync.Mutex // one Identify at a time
+	drain    sync.Mutex // one reader at a time; guards events, record, decoder
+	events   *ringbuf.Reader
+	record   ringbuf.Record
+	decode   decoder
 }
 
 // private maps are scratch memory of a program; nothing outlives it.

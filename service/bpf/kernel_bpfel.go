@@ -238,6 +238,7 @@ const (
 	kernelProgBlocked         = "blocked"
 	kernelProgConnect4        = "connect4"
 	kernelProgConnect6        = "connect6"
+	kernelProgEachFile        = "each_file"
 	kernelProgEachSocket      = "each_socket"
 	kernelProgEachTask        = "each_task"
 	kernelProgOnExec          = "on_exec"
@@ -249,6 +250,8 @@ const (
 	kernelProgSendmsg6        = "sendmsg6"
 	kernelProgSockCreate      = "sock_create"
 	kernelProgSockRelease     = "sock_release"
+	kernelVarIdentifyFd       = "identify_fd"
+	kernelVarIdentifyTgid     = "identify_tgid"
 	kernelVarKeepArgsEvent    = "keep_args_event"
 	kernelVarKeepCloseEvent   = "keep_close_event"
 	kernelVarKeepControlFlag  = "keep_control_flag"
@@ -311,6 +314,7 @@ type kernelProgramSpecs struct {
 	Blocked       *ebpf.ProgramSpec `ebpf:"blocked"`
 	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
 	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
+	EachFile      *ebpf.ProgramSpec `ebpf:"each_file"`
 	EachSocket    *ebpf.ProgramSpec `ebpf:"each_socket"`
 	EachTask      *ebpf.ProgramSpec `ebpf:"each_task"`
 	OnExec        *ebpf.ProgramSpec `ebpf:"on_exec"`
@@ -345,6 +349,8 @@ type kernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
+	IdentifyFd       *ebpf.VariableSpec `ebpf:"identify_fd"`
+	IdentifyTgid     *ebpf.VariableSpec `ebpf:"identify_tgid"`
 	KeepArgsEvent    *ebpf.VariableSpec `ebpf:"keep_args_event"`
 	KeepCloseEvent   *ebpf.VariableSpec `ebpf:"keep_close_event"`
 	KeepControlFlag  *ebpf.VariableSpec `ebpf:"keep_control_flag"`
@@ -413,6 +419,8 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
+	IdentifyFd       *ebpf.Variable `ebpf:"identify_fd"`
+	IdentifyTgid     *ebpf.Variable `ebpf:"identify_tgid"`
 	KeepArgsEvent    *ebpf.Variable `ebpf:"keep_args_event"`
 	KeepCloseEvent   *ebpf.Variable `ebpf:"keep_close_event"`
 	KeepControlFlag  *ebpf.Variable `ebpf:"keep_control_flag"`
@@ -437,6 +445,7 @@ type kernelPrograms struct {
 	Blocked       *ebpf.Program `ebpf:"blocked"`
 	Connect4      *ebpf.Program `ebpf:"connect4"`
 	Connect6      *ebpf.Program `ebpf:"connect6"`
+	EachFile      *ebpf.Program `ebpf:"each_file"`
 	EachSocket    *ebpf.Program `ebpf:"each_socket"`
 	EachTask      *ebpf.Program `ebpf:"each_task"`
 	OnExec        *ebpf.Program `ebpf:"on_exec"`
@@ -457,6 +466,7 @@ func (p *kernelPrograms) Close() error {
 		p.Blocked,
 		p.Connect4,
 		p.Connect6,
+		p.EachFile,
 		p.EachSocket,
 		p.EachTask,
 		p.OnExec,

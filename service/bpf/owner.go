@@ -69,7 +69,7 @@ func head(p []byte) kernelHead {
 	if n < 20 {
 		return h
 	}
-	proto, off := transport(p)
+	proto, off := Transport(p)
 	sum := 0
 	switch proto {
 	case flow.TCP:
@@ -83,8 +83,12 @@ func head(p []byte) kernelHead {
 	return h
 }
 
-// transport finds the protocol and the offset of its header; 0 where there is none.
-func transport(p []byte) (flow.Protocol, int) {
+// Transport finds the protocol of an IP packet and the offset of its transport header; 0
+// where there is none. It reads the same extension headers as c/packet.h.
+func Transport(p []byte) (flow.Protocol, int) {
+	if len(p) < 20 {
+		return 0, 0
+	}
 	if p[0]>>4 == 4 {
 		if binary.BigEndian.Uint16(p[6:])&0x1fff != 0 {
 			return flow.Protocol(p[9]), 0
