@@ -64,7 +64,8 @@ func (r *AddrRange) UnmarshalText(b []byte) error {
 	return err
 }
 
-// Contains reports whether a, which has no zone and is not IPv4 in IPv6, is in r.
+// Contains reports whether a, which has no zone and is not IPv4 in IPv6, is in r,
+// whose ends are of one family.
 func (r AddrRange) Contains(a netip.Addr) bool {
 	return a.Is4() == r.From.Is4() && a.IsValid() && r.From.Compare(a) <= 0 && a.Compare(r.To) <= 0
 }

@@ -122,9 +122,6 @@ func (d *destinations) add(c *compiled, n rank) {
 	case r.Network.IsValid():
 		d.addNetwork(r.Network, c, n)
 	case r.Range != AddrRange{}:
-		if r.Range.check() != nil {
-			return // matches nothing
-		}
 		for _, p := range r.Range.prefixes() {
 			d.addNetwork(p, c, n)
 		}

@@ -34,15 +34,12 @@ func newCompiled(r Rule, position int) compiled {
 // its lifetime has not ended, and every operand that is set is true of q. Who asks
 // often uses a Set.
 func (r *Rule) Matches(q Query, now Clock) bool {
-	if !r.Enabled || !r.supported() {
-		return false
-	}
-	q.normal()
 	c := newCompiled(*r, 0)
-	return c.matches(&q, now)
+	q.normal()
+	return c.Enabled && c.usable() && c.matches(&q, now)
 }
 
-// matches judges a rule of a Set, which is enabled and supported; q is normal.
+// matches judges a rule of a Set, which is enabled and usable; q is normal.
 func (c *compiled) matches(q *Query, now Clock) bool {
 	return c.matchesFlow(q) && c.matchesProcess(q.Process) && c.live(now)
 }

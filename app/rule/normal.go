@@ -25,10 +25,11 @@ func normalTime(t time.Time) time.Time {
 	return t.Round(0).UTC()
 }
 
-// supported reports whether a Set can match every operand of r that is set.
-func (r *Rule) supported() bool {
-	return r.Program.supported() && r.Remote.List == "" && r.Network == "" &&
-		(r.Action == Allow || r.Action == Block) && r.Direction <= Both
+// usable reports whether a Set can match every operand of r, which is normal, as it
+// is meant. What can't be matched must not count as "any".
+func (r *Rule) usable() bool {
+	return (r.Action == Allow || r.Action == Block) && r.Direction <= Both &&
+		r.Program.supported() && r.Remote.check() == nil && r.Network == ""
 }
 
 var origins = []Origin{FromAnswer, FromEditor, FromCommand, FromImport, FromPreset, FromLearn}

@@ -90,28 +90,48 @@ func (o *order) setSpan(s span) {
 
 // compare is above zero when o wins over p, and says by what.
 func (o *order) compare(p *order) (int, Criterion) {
-	for _, c := range [...]struct {
-		n  int
-		by Criterion
-	}{
-		{cmp.Compare(o.program, p.program), ByProgram},
-		{cmp.Compare(o.kind, p.kind), ByDestination},
-		{cmp.Compare(o.labels, p.labels), ByDestination},
-		{p.size.compare(o.size), ByDestination},
-		{cmp.Compare(o.ports, p.ports), ByPorts},
-		{compareBool(o.protocol, p.protocol), ByProtocol},
-		{compareBool(o.user, p.user), ByUser},
-		{compareBool(o.oneWay, p.oneWay), ByDirection},
-		{compareBool(o.block, p.block), ByBlock},
-		{o.age.Compare(p.age), ByAge},
-		{compareID(o.id, p.id), ByAge},
-		{cmp.Compare(o.position, p.position), ByAge},
-	} {
-		if c.n != 0 {
-			return c.n, c.by
-		}
+	if n := cmp.Compare(o.program, p.program); n != 0 {
+		return n, ByProgram
 	}
-	return 0, ""
+	if n := o.compareRemote(p); n != 0 {
+		return n, ByDestination
+	}
+	if n := cmp.Compare(o.ports, p.ports); n != 0 {
+		return n, ByPorts
+	}
+	if n := compareBool(o.protocol, p.protocol); n != 0 {
+		return n, ByProtocol
+	}
+	if n := compareBool(o.user, p.user); n != 0 {
+		return n, ByUser
+	}
+	if n := compareBool(o.oneWay, p.oneWay); n != 0 {
+		return n, ByDirection
+	}
+	if n := compareBool(o.block, p.block); n != 0 {
+		return n, ByBlock
+	}
+	return o.compareAge(p), ByAge
+}
+
+func (o *order) compareRemote(p *order) int {
+	switch {
+	case o.kind != p.kind:
+		return cmp.Compare(o.kind, p.kind)
+	case o.labels != p.labels:
+		return cmp.Compare(o.labels, p.labels)
+	}
+	return p.size.compare(o.size)
+}
+
+func (o *order) compareAge(p *order) int {
+	if n := o.age.Compare(p.age); n != 0 {
+		return n
+	}
+	if n := compareID(o.id, p.id); n != 0 {
+		return n
+	}
+	return cmp.Compare(o.position, p.position)
 }
 
 func compareBool(a, b bool) int {

@@ -9,7 +9,7 @@ import (
 // read it. What it returns points into it: nobody may write there.
 type Set struct {
 	rules    []Rule     // all of them, normal, as given to NewSet
-	ranked   []compiled // enabled and supported, the most specific first
+	ranked   []compiled // enabled and usable, the most specific first
 	byID     map[string]*Rule
 	programs programs
 	walk     walk
@@ -17,9 +17,10 @@ type Set struct {
 }
 
 // NewSet indexes rules, which it copies. Rules that are switched off, or that have an
-// operand that is not supported yet, never decide anything.
+// operand that Validate refuses because nothing can match it, never decide anything.
 func NewSet(rules []Rule) *Set {
 	s := &Set{rules: make([]Rule, len(rules)), byID: make(map[string]*Rule, len(rules))}
+	var deciding []*compiled
 	for i := range rules {
 		c := newCompiled(rules[i], i)
 		s.rules[i] = c.Rule
@@ -27,17 +28,19 @@ func NewSet(rules []Rule) *Set {
 		if c.Lifetime.Kind == Until {
 			s.timed = append(s.timed, &s.rules[i])
 		}
-		if c.Enabled && c.supported() {
-			s.ranked = append(s.ranked, c)
+		if c.Enabled && c.usable() {
+			deciding = append(deciding, &c)
 		}
 	}
-	slices.SortFunc(s.ranked, func(a, b compiled) int {
+	slices.SortFunc(deciding, func(a, b *compiled) int {
 		n, _ := b.order.compare(&a.order)
 		return n
 	})
-	for i := range s.ranked {
-		s.programs.add(&s.ranked[i], rank(i))
-		s.walk.add(&s.ranked[i], rank(i))
+	s.ranked = make([]compiled, len(deciding))
+	for i, c := range deciding {
+		s.ranked[i] = *c
+		s.programs.add(c, rank(i))
+		s.walk.add(c, rank(i))
 	}
 	return s
 }
@@ -59,12 +62,19 @@ func (s *Set) Rule(id string) (*Rule, bool) {
 // allocate, but for a host name that is not in lower case.
 func (s *Set) Decide(q Query, now Clock) (*Rule, bool) {
 	q.normal()
-	best := rank(len(s.ranked))
-	s.programs.decide(s, &q, now, &best)
-	if int(best) == len(s.ranked) {
+	n, ok := s.winner(&q, now)
+	if !ok {
 		return nil, false
 	}
-	return &s.ranked[best].Rule, true
+	return &s.ranked[n].Rule, true
+}
+
+// winner is Decide for a query that is normal.
+func (s *Set) winner(q *Query, now Clock) (rank, bool) {
+	none := rank(len(s.ranked))
+	best := none
+	s.programs.decide(s, q, now, &best)
+	return best, best < none
 }
 
 // NextEnd is how long it takes until the next rule's lifetime ends at a moment; false

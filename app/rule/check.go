@@ -1,0 +1,142 @@
+package rule
+
+import (
+	"fmt"
+	"strings"
+
+	"sekisho/app/flow"
+)
+
+// checks goes through the operands that are set; q is normal. It finds a match where
+// compiled.matches does; only the lifetime's end is left to off.
+func (c *compiled) checks(q *Query) []Check {
+	l := list{}
+	l.add("direction", c.Direction.matches(q.Direction), "direction", q.Direction.String(), c.Direction.String())
+	c.checkProgram(&l, q.Process)
+	if c.User != "" {
+		l.add("user", matchesUser(c.User, c.uid, c.byNumber, q.Process), "user", userText(q.Process), c.User)
+	}
+	c.checkRemote(&l, q)
+	if c.Protocol != flow.AnyProtocol {
+		l.add("protocol", c.Protocol == q.Protocol, "protocol", q.Protocol.String(), c.Protocol.String())
+	}
+	if len(c.Ports) > 0 {
+		c.checkPorts(&l, q)
+	}
+	if !c.usable() {
+		err := validateOperands(&c.Rule)
+		l = append(l, Check{operandOf(err), false, err.Error()})
+	}
+	return l
+}
+
+type list []Check
+
+// add notes one operand: what the flow has and what the rule wants.
+func (l *list) add(operand string, matched bool, what, has, want string) {
+	why := what + " " + has
+	switch {
+	case matched && has == want:
+		why += " matches"
+	case matched:
+		why += " matches " + want
+	case has == "":
+		why = what + " is unknown, not " + want
+	default:
+		why += " is not " + want
+	}
+	*l = append(*l, Check{operand, matched, why})
+}
+
+func (c *compiled) checkProgram(l *list, q *flow.Process) {
+	p := &c.Program
+	if p.Path != "" {
+		l.add("program.path", p.Path == q.Path, "program", q.Path, p.Path)
+	}
+	switch {
+	case p.Script == "":
+	case q.Inline:
+		*l = append(*l, Check{"program.script", false, "code given to the interpreter directly is not " + p.Script})
+	case q.Script == "":
+		*l = append(*l, Check{"program.script", false, "the program runs no script, so not " + p.Script})
+	default:
+		l.add("program.script", p.matchesScript(q), "script", q.Script, p.Script)
+	}
+	if p.SHA256 != "" {
+		l.add("program.sha256", p.SHA256 == q.SHA256, "checksum", q.SHA256, p.SHA256)
+	}
+	if p.Unit != "" {
+		l.add("program.unit", p.Unit == q.Unit, "unit", q.Unit, p.Unit)
+	}
+	if p.Parent != "" {
+		l.add("program.parent", p.matchesParent(q), "started by", ancestors(q), p.Parent)
+	}
+	if c.Lifetime.bound() {
+		want := c.Lifetime.Process.PID
+		l.add("lifetime.process", c.Lifetime.matches(q), "process", fmt.Sprint(q.PID), fmt.Sprintf("%d or one that it started", want))
+	}
+}
+
+func (c *compiled) checkRemote(l *list, q *Query) {
+	set := c.Remote.fields()
+	if len(set) == 0 {
+		return
+	}
+	operand, matched := "remote."+set[0], c.Remote.matches(q)
+	switch {
+	case c.Remote.LAN:
+		why := "is not on the local network"
+		if matched {
+			why = "is on the local network"
+		}
+		*l = append(*l, Check{operand, matched, hostText(q) + " " + why})
+	case c.Remote.Name != "" || c.Remote.Domain != "":
+		l.add(operand, matched, "host", hostText(q), c.Remote.String())
+	default:
+		has := ""
+		if q.Remote.Addr.IsValid() {
+			has = q.Remote.Addr.String()
+		}
+		l.add(operand, matched, "address", has, c.Remote.String())
+	}
+}
+
+func (c *compiled) checkPorts(l *list, q *Query) {
+	if !q.Protocol.HasPorts() {
+		why := q.Protocol.String() + " has no ports"
+		if q.Protocol == flow.AnyProtocol {
+			why = "the protocol is unknown, so the port is"
+		}
+		*l = append(*l, Check{"ports", false, why})
+		return
+	}
+	l.add("ports", matchesPorts(c.Ports, q.port()), "port", fmt.Sprint(q.port()), FormatPorts(c.Ports))
+}
+
+func hostText(q *Query) string {
+	switch {
+	case q.Remote.Name != "":
+		return q.Remote.Name
+	case q.Remote.Addr.IsValid():
+		return q.Remote.Addr.String()
+	}
+	return ""
+}
+
+func userText(p *flow.Process) string {
+	switch {
+	case !ownerKnown(p) && p.UID == 0:
+		return ""
+	case p.User == "":
+		return fmt.Sprint(p.UID)
+	}
+	return fmt.Sprintf("%s (%d)", p.User, p.UID)
+}
+
+func ancestors(p *flow.Process) string {
+	paths := make([]string, len(p.Parents))
+	for i := range p.Parents {
+		paths[i] = p.Parents[i].Path
+	}
+	return strings.Join(paths, ", ")
+}
