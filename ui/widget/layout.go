@@ -65,6 +65,11 @@ func NewLine() fyne.CanvasObject { return newFill(theme.CardLine, fyne.NewSize(1
 // NewBackground paints the window's background, so that captures and tests see it.
 func NewBackground() fyne.CanvasObject { return newFill(theme.Background, fyne.Size{}) }
 
+// NewWindowContent puts an object of a width on the window's background.
+func NewWindowContent(width float32, o fyne.CanvasObject) fyne.CanvasObject {
+	return container.NewStack(NewBackground(), Space(width, 0), o)
+}
+
 // column stacks objects at full width; hidden ones take no room.
 type column struct{}
 
