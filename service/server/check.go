@@ -17,6 +17,7 @@ const (
 	maxID      = 64
 	maxPath    = 4096
 	maxName    = 253 // a host name
+	maxScope   = 256
 	maxUser    = 256
 	maxPreset  = 64
 	maxPresets = 256
@@ -80,14 +81,24 @@ func checkAnswer(a prompt.Answer) error {
 	return checkScope(a.Scope)
 }
 
-// checkScope lets an empty host through: that of the prompt.
+// checkScope judges the form alone; whether it fits the question is the backend's.
 func checkScope(s prompt.Scope) error {
-	switch s.Kind {
-	case prompt.HostAndPort, prompt.Host, prompt.Port, prompt.Anything:
-	default:
+	to := s.Kind == prompt.Host || s.Kind == prompt.HostAndPort
+	port := s.Kind == prompt.Port || s.Kind == prompt.HostAndPort
+	switch {
+	case !to && !port && s.Kind != prompt.Anything:
 		return api.Errorf(api.BadRequest, "there is no scope %.40q; want host-port, host, port or any", s.Kind)
+	case to != (s.To != "") || port != (s.Port != 0):
+		return api.Errorf(api.BadRequest, "the scope %s has not the host and port that it needs", s.Kind)
+	case len(s.To) > maxScope:
+		return api.Errorf(api.BadRequest, "the destination is too long: at most %d bytes", maxScope)
+	case !to:
+		return nil
 	}
-	return checkHost(s.To)
+	if _, err := rule.ParseRemote(s.To); err != nil {
+		return bad(err)
+	}
+	return nil
 }
 
 func checkHost(s string) error {

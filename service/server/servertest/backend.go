@@ -36,6 +36,7 @@ type Backend struct {
 	nextID   int
 	attend   []Attending
 	panics   bool
+	imported int
 }
 
 // Answered is an answer that the backend was given.
@@ -160,6 +161,13 @@ func (b *Backend) Asked() []api.Question {
 	return append([]api.Question(nil), b.asked...)
 }
 
+// Imported is how often rules were imported.
+func (b *Backend) Imported() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.imported
+}
+
 func (b *Backend) Status(context.Context) (api.Status, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -254,6 +262,25 @@ func (b *Backend) RemoveRule(_ context.Context, id string) error {
 		}
 	}
 	return api.Errorf(api.NotFound, "there is no rule %s", id)
+}
+
+func (b *Backend) ImportRules(_ context.Context, file []byte, replace bool) (int, error) {
+	rules, err := rule.ReadFile(file)
+	if err != nil {
+		return 0, &api.Error{Code: api.BadRequest, Message: err.Error()}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.imported++
+	if replace {
+		b.rules = nil
+	}
+	for _, r := range rules {
+		b.lastRule++
+		r.ID, r.Origin = strconv.Itoa(b.lastRule), rule.FromImport
+		b.rules = append(b.rules, r)
+	}
+	return len(rules), nil
 }
 
 func (b *Backend) Prompts(context.Context) ([]prompt.Prompt, error) {
