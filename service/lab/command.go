@@ -79,6 +79,9 @@ func (c *Command) Wait() error {
 	return c.err
 }
 
+// Done is closed when somebody's Wait has returned.
+func (c *Command) Done() <-chan struct{} { return c.done }
+
 // Run starts the program and waits for it.
 func (c *Command) Run() error {
 	if err := c.Start(); err != nil {

@@ -42,6 +42,9 @@ type ServiceOption func(*Service)
 // instead of compiling them.
 func Programs(dir string) ServiceOption {
 	return func(s *Service) {
+		if abs, err := filepath.Abs(dir); err == nil {
+			dir = abs
+		}
 		s.daemon, s.ctl = filepath.Join(dir, "sekishod"), filepath.Join(dir, "sekishoctl")
 	}
 }
@@ -143,7 +146,7 @@ func (s *Service) Running() bool {
 		return false
 	}
 	select {
-	case <-c.done:
+	case <-c.Done():
 		return false
 	default:
 		return true
