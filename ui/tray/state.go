@@ -1,6 +1,8 @@
 package tray
 
 import (
+	"time"
+
 	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/ui/session"
@@ -34,6 +36,8 @@ func Summary(s session.State) string {
 		return text.T("tray.state.gone")
 	case s.Status.Mode == api.ModeOff && s.Status.ModeUntil.IsZero():
 		return text.T("tray.state.paused")
+	case s.Status.Mode == api.ModeOff && time.Until(s.Status.ModeUntil) > 30*24*time.Hour:
+		return text.T("tray.state.paused-boot")
 	case s.Status.Mode == api.ModeOff:
 		return text.T("tray.state.paused-until", "Time", s.Status.ModeUntil.Local().Format(text.T("time.layout.clock")))
 	case !s.Status.Enforcing:
