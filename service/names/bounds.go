@@ -121,7 +121,10 @@ func (w *bounded) name(at int) (end int, err error) {
 			if w.left < 0 {
 				return 0, fmt.Errorf("%w: too many names", ErrMalformed)
 			}
-			return max(end, at+1), nil
+			if end == 0 {
+				end = at + 1
+			}
+			return end, nil
 		case n&0xc0 == 0xc0:
 			if at+2 > len(w.msg) {
 				return 0, fmt.Errorf("%w: a name is cut off", ErrMalformed)
