@@ -19,7 +19,7 @@ func ParseAction(s string) (Action, error) {
 	case "block":
 		return Block, nil
 	}
-	return 0, fmt.Errorf("action %q: want allow or block", s)
+	return 0, fmt.Errorf("%q is no action: want allow or block", s)
 }
 
 // MarshalText writes "allow" or "block"; an action that is neither is an error.

@@ -22,7 +22,7 @@ func ParseDirection(s string) (Direction, error) {
 			return Direction(i), nil
 		}
 	}
-	return 0, fmt.Errorf("direction %q: want out, in or both", s)
+	return 0, fmt.Errorf("%q is no direction: want out, in or both", s)
 }
 
 // MarshalText writes "out", "in" or "both"; any other value is an error.

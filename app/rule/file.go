@@ -84,9 +84,10 @@ func (f *file) fail(at int64, err error) error {
 	return &FileError{Line: f.line(at), Err: err}
 }
 
-// line is the one that has the byte before at, from 1.
+// line is the one that has the last character before at, from 1.
 func (f *file) line(at int64) int {
-	return 1 + bytes.Count(f.b[:min(max(at, 0), int64(len(f.b)))], []byte("\n"))
+	before := f.b[:min(max(at, 0), int64(len(f.b)))]
+	return 1 + bytes.Count(bytes.TrimRight(before, " \t\r\n"), []byte("\n"))
 }
 
 func (f *file) read() error {
@@ -187,9 +188,9 @@ func (f *file) list() error {
 // rule reads the next element of the list.
 func (f *file) rule() error {
 	var raw json.RawMessage
+	before := f.dec.InputOffset()
 	if err := f.dec.Decode(&raw); err != nil {
-		s := scanner{dec: f.dec}
-		return f.inFile(s.place(err))
+		return f.broken(before, err)
 	}
 	start := f.dec.InputOffset() - int64(len(raw))
 	place := len(f.rules) + 1
@@ -197,11 +198,11 @@ func (f *file) rule() error {
 	if err != nil {
 		var p *placedError
 		errors.As(err, &p)
-		return &FileError{f.line(start + p.at), place, "", p.err}
+		return &FileError{f.line(start + max(p.at, 1)), place, printableID(r.ID), p.err}
 	}
 	// A field that is absent has no place of its own: its rule's first line stands for it.
 	fail := func(name string, err error) error {
-		return &FileError{f.line(start + at[name]), place, printableID(r.ID), err}
+		return &FileError{f.line(start + max(at[name], 1)), place, printableID(r.ID), err}
 	}
 	if err := Validate(r); err != nil {
 		return fail(operandOf(err), err)
@@ -212,6 +213,21 @@ func (f *file) rule() error {
 	f.ids[r.ID] = place
 	f.rules = append(f.rules, Normal(r))
 	return nil
+}
+
+// broken says where the element of the list that follows the byte at is no JSON: a
+// Decoder's err doesn't tell.
+func (f *file) broken(at int64, err error) error {
+	const space = " \t\r\n"
+	rest := bytes.TrimLeft(f.b[at:], space)
+	rest = bytes.TrimLeft(bytes.TrimPrefix(rest, []byte(",")), space)
+	at = int64(len(f.b) - len(rest))
+	var raw json.RawMessage
+	var syntax *json.SyntaxError
+	if errors.As(json.Unmarshal(rest, &raw), &syntax) {
+		at, err = at+syntax.Offset, syntax
+	}
+	return f.fail(at, fmt.Errorf("not JSON: %w", err))
 }
 
 // printableID is an id short enough for an error's one line.

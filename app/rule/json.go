@@ -3,7 +3,6 @@ package rule
 import (
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"time"
 
 	"sekisho/app/flow"
@@ -152,13 +151,13 @@ func (d *document) rule() (Rule, error) {
 	for _, p := range d.Ports {
 		r.Ports = append(r.Ports, read(&e, "ports", p, ParsePortRange))
 	}
-	r.Protocol = read(&e, "protocol", d.Protocol, flow.ParseProtocol)
+	r.Protocol = read(&e, "protocol", d.Protocol, parseProtocol)
 	r.Created = read(&e, "created", d.Created, parseTime)
 	r.LastUsed = read(&e, "last_used", d.LastUsed, parseTime)
 	if m := d.Remote; m != nil {
 		r.Remote = Remote{Name: m.Name, Domain: m.Domain, LAN: m.LAN, List: m.List}
 		r.Remote.Address = readSome(&e, "remote.address", m.Address, parseAddress)
-		r.Remote.Network = readSome(&e, "remote.network", m.Network, netip.ParsePrefix)
+		r.Remote.Network = readSome(&e, "remote.network", m.Network, parseNetwork)
 		r.Remote.Range = readSome(&e, "remote.range", m.Range, ParseAddrRange)
 	}
 	if l := d.Lifetime; l != nil {
@@ -187,6 +186,14 @@ func readSome[T any](e *firstError, operand, s string, parse func(string) (T, er
 		return v
 	}
 	return read(e, operand, s, parse)
+}
+
+func parseProtocol(s string) (flow.Protocol, error) {
+	p, err := flow.ParseProtocol(s)
+	if err != nil {
+		return 0, badf("%.40q is no protocol: want a name such as tcp, udp or icmp, or a number from 1 to 255", s)
+	}
+	return p, nil
 }
 
 func formatTime(t time.Time) string {

@@ -24,7 +24,7 @@ func ParsePortRange(s string) (PortRange, error) {
 			return PortRange{}, err
 		}
 		if r.To < r.From {
-			return PortRange{}, fmt.Errorf("port range %q: write it as %d-%d", s, r.To, r.From)
+			return PortRange{}, fmt.Errorf("%q is the wrong way round: write %d-%d", s, r.To, r.From)
 		}
 	}
 	return r, nil
@@ -34,7 +34,7 @@ func parsePort(s string) (uint16, error) {
 	s = strings.TrimSpace(s)
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 || s[0] == '+' {
-		return 0, fmt.Errorf("port %q: want a number from 1 to 65535", s)
+		return 0, fmt.Errorf("%q is no port: want a number from 1 to 65535", s)
 	}
 	return uint16(n), nil
 }
@@ -48,7 +48,7 @@ func ParsePorts(s string) ([]PortRange, error) {
 	}
 	parts := strings.Split(s, ",")
 	if len(parts) > MaxPorts {
-		return nil, fmt.Errorf("ports: %d is too many, at most %d", len(parts), MaxPorts)
+		return nil, fmt.Errorf("%d ports are too many, at most %d", len(parts), MaxPorts)
 	}
 	ports := make([]PortRange, 0, len(parts))
 	for _, part := range parts {

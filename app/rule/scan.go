@@ -50,7 +50,7 @@ type scanner struct {
 }
 
 // readRule decodes one rule strictly and says at which byte each of its fields stands.
-// Its errors are *placedError.
+// Its errors are *placedError; with one about an operand the rule has its id.
 func readRule(b []byte) (Rule, map[string]int64, error) {
 	if i := invalidUTF8(b); i >= 0 {
 		return Rule{}, nil, &placedError{int64(i), errors.New("not UTF-8 text")}
@@ -66,7 +66,7 @@ func readRule(b []byte) (Rule, map[string]int64, error) {
 	}
 	r, err := d.rule()
 	if err != nil {
-		return Rule{}, nil, &placedError{s.at[operandOf(err)], err}
+		return r, nil, &placedError{s.at[operandOf(err)], err}
 	}
 	return r, s.at, nil
 }
