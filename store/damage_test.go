@@ -372,3 +372,27 @@ func must2(t testing.TB) func(*Store, *Recovery, error) *Store {
 		return s
 	}
 }
+
+// A file that is cut while it is open faults where bbolt reads it. That must end
+// neither the process nor the waiting for a lock that nobody gives back.
+func TestFileCutWhileOpen(t *testing.T) {
+	dir := t.TempDir()
+	_, after := fill(t, dir)
+	s := must2(t)(Open(dir, Options{Log: slog.New(slog.DiscardHandler)}))
+	if err := os.Truncate(s.path(""), 3*4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Rules(); err == nil {
+		t.Error("rules were read from nothing")
+	}
+	for range 2 {
+		if _, err := s.PutRule(simpleRule("/a")); !errors.Is(err, ErrNotSaved) {
+			t.Errorf("got %v", err)
+		}
+	}
+	s.Close() // its errors are those of the damage
+	s, r := openAnyway(t, dir, Options{})
+	if r == nil || !reflect.DeepEqual(stateOf(t, s), after) {
+		t.Errorf("recovery %v", r)
+	}
+}

@@ -20,10 +20,11 @@ const maxRecord = 1 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum covers the key too, so that a value that turns up under another key is
-// found out.
+// checksum is the CRC-32C of version, key and body: a value that turns up under
+// another key is found out.
 func checksum(version byte, key, body []byte) uint32 {
-	sum := crc32.Update(uint32(version), castagnoli, key)
+	sum := crc32.Checksum([]byte{version}, castagnoli)
+	sum = crc32.Update(sum, castagnoli, key)
 	return crc32.Update(sum, castagnoli, body)
 }
 

@@ -13,10 +13,12 @@ import (
 // is copied beside the database and checked to the last record first: on an error
 // (ErrBadBackup with ErrNewer or the reason, or ErrNotSaved) nothing has changed.
 func (s *Store) Restore(r io.Reader) error {
-	s.copying.Lock()
-	defer s.copying.Unlock()
+	s.restoring.Lock()
+	defer s.restoring.Unlock()
 	path := s.path(".restore")
 	db, c, err := s.receive(r, path)
+	s.copying.Lock()
+	defer s.copying.Unlock()
 	if err == nil {
 		err = s.swap(db, c)
 	}

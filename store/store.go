@@ -52,7 +52,9 @@ type Store struct {
 	stuck atomic.Pointer[error]
 	// uncopied is set by every write and cleared by a refresh of the good copy.
 	uncopied atomic.Bool
-	copying  sync.Mutex // one refresh or restore at a time
+	copying  sync.Mutex // held for a refresh, and for a restore's swap
+	// restoring is held, before copying, for a restore, whose reader may be slow.
+	restoring sync.Mutex
 
 	writing sync.Mutex // held, after mu, for a write transaction; guards history
 	history int        // flows in the history

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"sekisho/app/rule"
+)
+
+// writeVersion1 makes a file as version 1 did: no checksums, no origins, no history.
+func writeVersion1(t testing.TB, path string, rules, documents map[string]string) {
+	t.Helper()
+	db := must[*bbolt.DB](t)(bbolt.Open(path, 0o600, nil))
+	err := db.Update(func(tx *bbolt.Tx) error {
+		for bucket, records := range map[string]map[string]string{"rules": rules, "documents": documents} {
+			b, err := tx.CreateBucket([]byte(bucket))
+			if err != nil {
+				return err
+			}
+			if err := b.SetSequence(12); err != nil {
+				return err
+			}
+			for key, body := range records {
+				if err := b.Put([]byte(key), []byte("\x01"+body)); err != nil {
+					return err
+				}
+			}
+		}
+		return putSchema(tx, 1)
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var (
+	rules1 = map[string]string{
+		"3":  `{"action":"block","direction":"in","path":"/bin/sshd","ports":[[22,22]],"lifetime":{"kind":"always"},"created":"2026-03-04T12:00:00.123456789Z"}`,
+		"12": `{"disabled":true,"action":"allow","direction":"out","path":"/bin/\u0063url","lifetime":{"kind":"until","deadline":9007199254740993},"hits":18446744073709551615}`,
+	}
+	documents1 = map[string]string{"mode": `"learn"`}
+)
+
+func TestVersion1IsMigrated(t *testing.T) {
+	dir := t.TempDir()
+	writeVersion1(t, filepath.Join(dir, "sekisho.db"), rules1, documents1)
+	s := open(t, dir, Options{})
+	want := []rule.Rule{{
+		ID: "3", Enabled: true, Action: rule.Block, Direction: rule.In, Program: rule.Program{Path: "/bin/sshd"},
+		Ports: []rule.PortRange{{From: 22, To: 22}}, Lifetime: rule.Lifetime{Kind: rule.Always}, Created: noon, Origin: rule.FromEditor,
+	}, {
+		ID: "12", Action: rule.Allow, Program: rule.Program{Path: "/bin/curl"},
+		Lifetime: rule.Lifetime{Kind: rule.Until, Deadline: 9007199254740993}, Origin: rule.FromEditor, Hits: 1<<64 - 1,
+	}}
+	st := stateOf(t, s)
+	if !reflect.DeepEqual(st.rules, want) || st.mode != "learn" {
+		t.Errorf("got  %+v\nwant %+v", st, want)
+	}
+	if r := must[rule.Rule](t)(s.PutRule(simpleRule("/new"))); r.ID != "13" {
+		t.Errorf("new id %s", r.ID)
+	}
+	usable(t, s)
+	s = reopen(t, s)
+	if c := must[contents](t)(inspect(s.path(""))); c.schema != 2 {
+		t.Errorf("version %d", c.schema)
+	}
+	if c := must[contents](t)(inspect(s.path(".good"))); c.schema != 2 {
+		t.Errorf("version of the copy %d", c.schema)
+	}
+}
+
+func TestVersion1ThatCannotBeMigrated(t *testing.T) {
+	for name, body := range map[string]string{"cut": `{"action":`, "null": `null`, "number": `7`} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "sekisho.db")
+		writeVersion1(t, path, map[string]string{"1": body, "2": rules1["3"]}, nil)
+		whole := must[[]byte](t)(os.ReadFile(path))
+		s, r := openAnyway(t, dir, Options{})
+		if r == nil || !errors.Is(r.Cause, errDamaged) {
+			t.Fatalf("%s: recovery %v", name, r)
+		}
+		if kept := must[[]byte](t)(os.ReadFile(r.Kept)); !bytes.Equal(kept, whole) {
+			t.Errorf("%s: the file was changed", name)
+		}
+		usable(t, s)
+	}
+}
+
+// The good copy may be older than the program too.
+func TestGoodCopyIsMigrated(t *testing.T) {
+	dir := t.TempDir()
+	writeVersion1(t, filepath.Join(dir, "sekisho.db.good"), rules1, documents1)
+	s, r := openAnyway(t, dir, Options{})
+	if st := stateOf(t, s); len(st.rules) != 2 || r == nil {
+		t.Errorf("%v: got %+v", r, st)
+	}
+}
+
+func TestNewerVersionIsLeftAlone(t *testing.T) {
+	sound, dir := t.TempDir(), t.TempDir()
+	fill(t, sound)
+	path := filepath.Join(dir, "sekisho.db")
+	if err := os.Rename(filepath.Join(sound, "sekisho.db.good"), path); err != nil {
+		t.Fatal(err)
+	}
+	db := must[*bbolt.DB](t)(bbolt.Open(path, 0o600, nil))
+	err := db.Update(func(tx *bbolt.Tx) error {
+		// What a newer version may have done to the rest is its own affair.
+		return errors.Join(putSchema(tx, currentSchema()+1), tx.Bucket([]byte(rulesBucket)).Put([]byte("n"), []byte("new")))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before := must[[]byte](t)(os.ReadFile(path))
+	if _, _, err := Open(dir, Options{}); !errors.Is(err, ErrNewer) {
+		t.Fatalf("got %v", err)
+	}
+	if after := must[[]byte](t)(os.ReadFile(path)); !bytes.Equal(before, after) {
+		t.Error("the file changed")
+	}
+	if now := must[[]os.DirEntry](t)(os.ReadDir(dir)); len(now) != 2 { // the lock
+		t.Errorf("files: %v", now)
+	}
+}
+
+// The format on disk: a change here needs a migration, not a new expectation.
+func TestFormatOnDisk(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func() (any, error)
+		want string
+	}{
+		"rule": {func() (any, error) { r, err := newRuleRecord(fullRule()); return r, err },
+			`{"action":"block","direction":"both","path":"\u0000L29wdC9jYWbpL2JpbgE8Jj4=","script":"/home/k/関所.py","package":"curl","app":"org.app","unit":"x.service","parent":"\u0000L2Jpbi//","sha256":"00ff","user":"1000","name":"a.example","domain":"example","address":"fe80::1%eth0","prefix":"10.0.0.0/8","from":"1.1.1.1","to":"1.1.1.9","lan":true,"list":"ads","ports":[[443,443],[8000,8999]],"protocol":6,"network":"home","lifetime":{"kind":"until","boot":"b-o-o-t","deadline":5400000000000,"until":"2026-03-04T13:00:00.123456789Z","pid":7,"start":1152921504606846976},"note":"why \"not\"","created":"2026-03-04T12:00:00.123456789Z","by":"k","origin":"answer","hits":3,"last_used":"2026-03-04T12:01:00.123456789Z"}`},
+		"prompt": {func() (any, error) { return newPromptRecord(fullPrompt("1", noon)), nil },
+			`{"id":"1","generation":4,"flow":{"id":"f1","t":1772625540123456789,"in":true,"p":17,"o":{"pid":42,"start":99,"exe":{"inode":5,"ctime":6,"nano":7,"device":8,"generation":9},"path":"/usr/bin/python3","name":"\u0000UHn/","icon":"py","script":"/home/k/a.py","inline":true,"package":"python3","app":"a.b","unit":"u.service","sha256":"ab","uid":1000,"user":"k","args":["python3","\u0000Yf4ucHk=",""],"dir":"/home/k","cgroup":"/user.slice","parents":[{"pid":1,"start":2,"path":"/sbin/init","name":"init"}],"kernel":true},"l":{"a":"192.0.2.1","p":5353,"n":"here"},"r":{"a":"2001:db8::1","p":53,"n":"dns.example"},"v":"waiting","s":1,"e":2,"a":"closed","z":1772625541123456789},"flows":2,"deadline":1772625600123456789,"state":"missed","warnings":[{"code":"fresh","text":"It is new.","value":"\u0000L3RtcC//"}],"scopes":[{"kind":"host-port","to":"dns.example","port":53}]}`},
+	} {
+		v, err := c.make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := must[[]byte](t)(json.Marshal(v)); string(got) != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
+		}
+	}
+	if got := seal(2, []byte("k"), []byte(`{"a":1}`)); string(got) != "\x02\xac\xc2\x20\xdd"+`{"a":1}` {
+		t.Errorf("sealed: %q", got)
+	}
+}
