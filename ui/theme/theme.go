@@ -21,6 +21,10 @@ const (
 	CardLine    fyne.ThemeColorName = "sekisho.cardLine"   // their edge, and thin rules
 	Track       fyne.ThemeColorName = "sekisho.track"      // sunken surfaces: the groove of a Seg
 	Thumb       fyne.ThemeColorName = "sekisho.thumb"      // what moves in a groove
+	Selected    fyne.ThemeColorName = "sekisho.selected"   // behind the chosen row of a list
+	Hovered     fyne.ThemeColorName = "sekisho.hovered"    // behind the row under the pointer
+	GoodMark    fyne.ThemeColorName = "sekisho.goodMark"   // a solid mark that says allowed
+	Groove      fyne.ThemeColorName = "sekisho.groove"     // a switch that is off
 	Accent      fyne.ThemeColorName = "sekisho.accent"     // the one colour that says "this"
 	AccentHover fyne.ThemeColorName = "sekisho.accentHov"  // Accent under the pointer
 	OnAccent    fyne.ThemeColorName = "sekisho.onAccent"   // text on Accent, AllowFill and BlockFill
@@ -61,6 +65,10 @@ var palette = map[fyne.ThemeColorName]shades{
 	CardLine:    {0xE3E6EB, 0x363A43},
 	Track:       {0xE6E9EE, 0x15171B},
 	Thumb:       {0xFFFFFF, 0x3B404B},
+	Selected:    {0xDCE8FD, 0x2A3A58},
+	Hovered:     {0xF3F5F8, 0x30343C},
+	GoodMark:    {0x1F9254, 0x2E9E62},
+	Groove:      {0xB4BBC7, 0x4A505C},
 	Accent:      {0x2563EB, 0x3B82F6},
 	AccentHover: {0x1D4FD7, 0x5594F8},
 	OnAccent:    {0xFFFFFF, 0xFFFFFF},

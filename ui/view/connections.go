@@ -152,23 +152,20 @@ func (c *Connections) choose() {
 	}
 }
 
-// Replace forgets every connection and takes these: what a stream that was begun
-// anew reports first.
-func (c *Connections) Replace(flows []flow.Flow) {
-	c.all = c.all[:0]
-	clear(c.byID)
+// Sync takes flows as all that there are: what isn't among them goes. It reports
+// whether anything that is shown, or the total, is now different.
+func (c *Connections) Sync(flows []flow.Flow) bool {
+	live := make(map[string]bool, len(flows))
 	for _, f := range flows {
-		c.byID[f.ID] = newConnection(f)
+		live[f.ID] = true
 	}
-	for id, r := range c.byID {
-		if r.flow.State == flow.Closed {
-			delete(c.byID, id)
-			continue
+	changes := slices.Clone(flows)
+	for id := range c.byID {
+		if !live[id] {
+			changes = append(changes, flow.Flow{ID: id, State: flow.Closed})
 		}
-		c.all = append(c.all, c.order.keyed(r))
 	}
-	c.order.sort(c.all)
-	c.choose()
+	return c.Apply(changes)
 }
 
 // Apply brings the list up to date: a flow that is open takes the place of the one

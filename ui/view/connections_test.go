@@ -112,7 +112,7 @@ func TestConnectionsEqualNaive(t *testing.T) {
 					t.Fatal("a change went unreported")
 				}
 			},
-			"replace": func(t *rapid.T) {
+			"sync": func(t *rapid.T) {
 				batch := rapid.SliceOfN(rapid.Custom(drawFlow), 0, 8).Draw(t, "batch")
 				clear(n.flows)
 				for _, f := range batch {
@@ -123,7 +123,7 @@ func TestConnectionsEqualNaive(t *testing.T) {
 						delete(n.flows, id)
 					}
 				}
-				c.Replace(batch)
+				c.Sync(batch)
 			},
 			"filter": func(t *rapid.T) {
 				n.filter = ParseFilter(rapid.SampledFrom(filters).Draw(t, "filter"))
@@ -213,7 +213,7 @@ const rows = 100_000
 
 func full() (*Connections, []flow.Flow) {
 	c, flows := NewConnections(), many(rows)
-	c.Replace(flows)
+	c.Sync(flows)
 	return c, flows
 }
 

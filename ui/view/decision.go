@@ -100,3 +100,25 @@ func Describe(f flow.Flow) string {
 	return text.T(key, "Program", ProgramName(f.Process)+path, "Remote", name, "Port", port,
 		"Protocol", f.Protocol.String(), "By", DecidedBy(f.Decision))
 }
+
+// ProgramGlyph is the glyph that stands in for a program's icon, and whether anything
+// is known about the program.
+func ProgramGlyph(p *flow.Process) (glyph string, known bool) {
+	if p == nil {
+		return "question", false
+	}
+	return programGlyph(p), p.Path != "" || p.Kernel
+}
+
+// RuleGlyph is the glyph that stands in for the icon of what a rule is about.
+func RuleGlyph(p rule.Program) string {
+	switch {
+	case p.Script != "" || p.Path != "":
+		return programGlyph(&flow.Process{UID: 1000, Program: flow.Program{Path: p.Path, Script: p.Script}})
+	case p.Unit != "":
+		return "gear"
+	case p.App != "", p.Package != "":
+		return "package"
+	}
+	return "globe"
+}

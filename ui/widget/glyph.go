@@ -71,19 +71,23 @@ func strokePx(o fyne.CanvasObject, stroke, px float32) float32 {
 	return max(1, stroke*px*scale/24)
 }
 
-// NewTile stands in for a program without an icon: a rounded square whose colour
-// follows from the name, grey if known is false.
-func NewTile(name, glyph string, known bool, px float32) fyne.CanvasObject {
+// Tint is the colour of the tile of a program without an icon: it follows from the name,
+// and is grey if known is false.
+func Tint(name string, known bool) color.Color {
 	tints := []uint32{0x5B6CF0, 0x0E9F8E, 0xC2571A, 0x9B51C9, 0x3A7D44, 0xB83280}
 	n := 0
 	for _, r := range name {
 		n += int(r)
 	}
-	c := theme.RGB(tints[n%len(tints)])
 	if !known {
-		c = theme.RGB(0x8A919E)
+		return theme.RGB(0x8A919E)
 	}
-	bg := canvas.NewRectangle(c)
+	return theme.RGB(tints[n%len(tints)])
+}
+
+// NewTile stands in for a program without an icon: a rounded square in its Tint.
+func NewTile(name, glyph string, known bool, px float32) fyne.CanvasObject {
+	bg := canvas.NewRectangle(Tint(name, known))
 	bg.CornerRadius = px * .24
 	bg.SetMinSize(fyne.NewSquareSize(px))
 	return container.NewStack(bg, container.NewCenter(NewGlyph(glyph, theme.OnAccent, px*.54)))
