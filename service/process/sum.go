@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -90,14 +89,13 @@ func (s *sums) forget(failed *sum) {
 }
 
 func (t *Tracker) sum(path string, exe flow.Executable) (string, error) {
-	err := ErrReplaced
-	for _, file := range append(t.links(exe), path) {
-		var sum string
-		if sum, err = hash(file, exe); err == nil || errors.Is(err, ErrTooLarge) {
+	for _, link := range t.links(exe) {
+		sum, err := hash(link, exe, true)
+		if err == nil || errors.Is(err, ErrTooLarge) {
 			return sum, err
 		}
 	}
-	return "", err
+	return hash(path, exe, false)
 }
 
 // links are the /proc/PID/exe of some processes that run exe.
@@ -113,14 +111,15 @@ func (t *Tracker) links(exe flow.Executable) []string {
 	return files
 }
 
-// hash reads a file if it is exe, from the beginning of the reading to its end.
-func hash(file string, exe flow.Executable) (string, error) {
+// hash reads a file if it is exe, from the beginning of the reading to its end. A file
+// that is running may have lost its name since.
+func hash(file string, exe flow.Executable, running bool) (string, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	if err := isExecutable(f, exe); err != nil {
+	if err := isExecutable(f, exe, running); err != nil {
 		return "", err
 	}
 	h := sha256.New()
@@ -131,22 +130,34 @@ func hash(file string, exe flow.Executable) (string, error) {
 	if n > MaxSum {
 		return "", ErrTooLarge
 	}
-	if err := isExecutable(f, exe); err != nil {
+	if err := isExecutable(f, exe, running); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func isExecutable(f *os.File, exe flow.Executable) error {
+func isExecutable(f *os.File, exe flow.Executable, running bool) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
 	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFREG, !matches(&st, f.Name(), exe):
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return ErrReplaced
-	case st.Size > MaxSum:
+	case matches(&st, f.Name(), exe):
+	case running && unnamed(&st, exe):
+	default:
+		return ErrReplaced
+	}
+	if st.Size > MaxSum {
 		return ErrTooLarge
 	}
 	return nil
+}
+
+// unnamed reports whether a file is exe without its name: an update that replaces a
+// running program changes the old file's change time, not what is in it.
+func unnamed(st *unix.Stat_t, exe flow.Executable) bool {
+	return st.Nlink == 0 && st.Ino == exe.Inode &&
+		(int64(st.Mtim.Sec) < exe.Ctime || int64(st.Mtim.Sec) == exe.Ctime && uint32(st.Mtim.Nsec) <= exe.CtimeNano&ctimeMask)
 }
