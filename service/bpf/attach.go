@@ -16,6 +16,9 @@ import (
 // The process events come first, so that no hook runs before identities are kept.
 func (k *Kernel) Attach(cgroup string) error {
 	p := &k.objs.kernelPrograms
+	if err := mountTracefs(); err != nil {
+		return err
+	}
 	for _, t := range []struct {
 		name   string
 		attach func() (link.Link, error)

@@ -44,6 +44,23 @@ func mountBPFFS() error {
 	return nil
 }
 
+// mountTracefs mounts tracefs where every system has it, if this one has not: the classic
+// tracepoints have their numbers there.
+func mountTracefs() error {
+	const dir = "/sys/kernel/tracing"
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if s.Type == unix.TRACEFS_MAGIC {
+		return nil
+	}
+	if err := unix.Mount("tracefs", dir, "tracefs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mount tracefs on %s: %w", dir, err)
+	}
+	return nil
+}
+
 // RemovePins lets go of everything that the service with this tag pinned; the kernel
 // then detaches the programs and frees the maps. It is no error if there is nothing.
 func RemovePins(tag string) error {

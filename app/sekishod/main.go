@@ -1,0 +1,109 @@
+// Command sekishod is the privileged service: it filters, asks and remembers.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"sekisho/service/daemon"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	f := flag.NewFlagSet("sekishod", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprintln(stderr, "sekishod is the Sekisho firewall's service. It filters in the network namespace in which it is started.\n\nFlags:")
+		f.PrintDefaults()
+	}
+	state := f.String("state", "/var/lib/sekisho", "`folder` of rules, settings and history")
+	socket := f.String("socket", "/run/sekisho/sekisho.sock", "`path` where the tray app and sekishoctl reach the service")
+	cgroup := f.String("cgroup", "", "`folder` of cgroup v2: only programs in it and beneath are filtered (default: the root, every program)")
+	level := f.String("log-level", "info", "debug, info, warn or error")
+	check := f.Bool("check", false, "print what this kernel can and cannot do, and exit")
+	cleanup := f.Bool("cleanup", false, "remove every trace that the service with this --state left in the kernel, and exit")
+	show := f.Bool("version", false, "print the version and exit")
+	if err := f.Parse(args); err != nil {
+		if err == flag.ErrHelp {
+			return 0
+		}
+		return 2
+	}
+	if f.NArg() > 0 {
+		fmt.Fprintf(stderr, "sekishod: unexpected %q; see sekishod --help\n", f.Arg(0))
+		return 2
+	}
+	fail := func(err error) int {
+		fmt.Fprintln(stderr, "sekishod:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return 1
+	}
+	switch {
+	case *show:
+		fmt.Fprintln(stdout, "sekishod", version)
+		return 0
+	case *check:
+		if !daemon.Check(stdout) {
+			return 1
+		}
+		return 0
+	case os.Geteuid() != 0:
+		return fail(fmt.Errorf("only root can filter; start it with sudo"))
+	case *cleanup:
+		if err := daemon.Cleanup(*state); err != nil {
+			return fail(err)
+		}
+		return 0
+	}
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(*level)); err != nil {
+		fmt.Fprintf(stderr, "sekishod: --log-level %q: want debug, info, warn or error\n", *level)
+		return 2
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: l}))
+	debug.SetGCPercent(50) // a service that idles in everybody's memory: small before fast
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	err := daemon.Run(ctx, daemon.Config{
+		State: *state, Socket: *socket, Cgroup: *cgroup, Version: version, Log: log,
+		Ready: func() {
+			log.Info("ready", "version", version, "socket", *socket)
+			notify(log, "READY=1")
+		},
+	})
+	if err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// notify tells the service manager, if one asked to be told (sd_notify(3)).
+func notify(log *slog.Logger, state string) {
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
+		return
+	}
+	if strings.HasPrefix(name, "@") {
+		name = "\x00" + name[1:]
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err == nil {
+		_, err = c.Write([]byte(state))
+		_ = c.Close()
+	}
+	if err != nil {
+		log.Warn("the service manager was not told", "err", err)
+	}
+}

@@ -1,0 +1,308 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sekisho/app/api"
+	"sekisho/app/flow"
+	"sekisho/service/bpf"
+	"sekisho/service/capture"
+	"sekisho/service/enforce"
+	"sekisho/service/engine"
+	"sekisho/service/names"
+	"sekisho/service/process"
+	"sekisho/service/server"
+	"sekisho/store"
+)
+
+// Config is what the service is started with.
+type Config struct {
+	State   string // folder of the database; made if it isn't there
+	Socket  string
+	Cgroup  string // "": the root of cgroup v2, that is every program
+	Version string
+	Log     *slog.Logger
+	// Ready is called once nothing undecided can leave any more.
+	Ready func()
+}
+
+// Run is the service, from start to the end of ctx. What happens to traffic after a
+// tidy end is the setting when-stopped; an error leaves everything closed.
+func Run(ctx context.Context, c Config) error {
+	scope, err := scopeOf(c.Cgroup)
+	if err != nil {
+		return err
+	}
+	db, recovery, err := store.Open(c.State, store.Options{Log: c.Log})
+	if err != nil {
+		return fmt.Errorf("open what is remembered: %w", err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			c.Log.Error("close the database", "err", err)
+		}
+	}()
+	tag := bpf.Tag(c.State)
+	kernel, err := bpf.Load(tag, c.Log)
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	s := &service{Config: c, scope: scope, tag: tag, kernel: kernel, names: names.NewCache()}
+	if err := s.watch(); err != nil {
+		return err
+	}
+	if err := s.build(db, recovery); err != nil {
+		return err
+	}
+	if err := s.serve(ctx, db); err != nil {
+		return err
+	}
+	return s.stopped(db)
+}
+
+// service is the running parts.
+type service struct {
+	Config
+	scope   enforce.Scope
+	tag     string
+	kernel  *bpf.Kernel
+	names   *names.Cache
+	who     *process.Tracker
+	engine  *engine.Engine
+	server  *server.Server
+	table   enforce.Table
+	queue   *capture.Queue
+	answers *capture.Queue
+}
+
+// watch begins to record who runs, and puts the hooks in place. Before the engine has
+// told it anything the kernel holds whatever it sees.
+func (s *service) watch() error {
+	first := s.kernel.FirstStart()
+	s.who = process.New(process.Config{Exited: func(id flow.ProcessID) {
+		if s.engine != nil {
+			s.engine.Exited(id)
+		}
+	}})
+	if err := s.kernel.Attach(s.cgroup()); err != nil {
+		return err
+	}
+	running, err := s.kernel.Running()
+	if err != nil {
+		return err
+	}
+	seeds := make([]process.Exec, 0, len(running))
+	for _, r := range running {
+		seeds = append(seeds, process.Exec{ID: r.ID, Parent: r.Parent, UID: r.UID, Executable: r.Executable, CgroupID: r.CgroupID})
+	}
+	s.who.Seed(seeds)
+	if first {
+		return s.kernel.AdoptSockets(s.cgroup())
+	}
+	return nil
+}
+
+func (s *service) build(db *store.Store, recovery *store.Recovery) error {
+	cookie, err := netnsCookie()
+	if err != nil {
+		return err
+	}
+	if err := s.openQueues(); err != nil {
+		return err
+	}
+	s.engine, err = engine.New(engine.Config{
+		Kernel: s.kernel, Sockets: sockets{}, Processes: s.who, Names: s.names, Store: memory{db}, Log: s.Log,
+		Drain:   func() error { return s.kernel.Drain(events{s}) },
+		Control: bpf.Control{Netns: cookie, All: s.scope.All},
+		Facts:   s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
+	})
+	if err != nil {
+		return err
+	}
+	if recovery != nil {
+		s.engine.Problem("store", recovery.String(), "Look whether your rules are complete.")
+	}
+	s.server = server.New(s.engine, server.Config{Socket: s.Socket, Group: "sekisho", Log: s.Log})
+	return nil
+}
+
+// serve runs the parts until ctx is done or one of them fails.
+func (s *service) serve(ctx context.Context, db *store.Store) error {
+	g, ctx := errgroup.WithContext(ctx)
+	listening := make(chan struct{}, 2)
+	listen := func(q *capture.Queue, f func(*capture.Packet)) {
+		ready := make(chan struct{})
+		g.Go(func() error { return q.Run(ctx, ready, f) })
+		go func() {
+			select {
+			case <-ready:
+				listening <- struct{}{}
+			case <-ctx.Done():
+			}
+		}()
+	}
+	if err := s.engine.Start(); err != nil {
+		return err
+	}
+	listen(s.queue, s.judge)
+	listen(s.answers, s.learn)
+	for range 2 {
+		select {
+		case <-listening:
+		case <-ctx.Done():
+			return g.Wait()
+		}
+	}
+	if err := s.table.Apply(); err != nil {
+		return err
+	}
+	g.Go(func() error { return s.engine.Run(ctx) })
+	g.Go(func() error { return db.Run(ctx) })
+	g.Go(func() error { return s.keepTable(ctx) })
+	g.Go(func() error { return s.server.Run(ctx) })
+	s.ready(ctx)
+	return g.Wait()
+}
+
+// ready says so once the socket can be reached.
+func (s *service) ready(ctx context.Context) {
+	for ctx.Err() == nil {
+		if _, err := os.Stat(s.Socket); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if s.Ready != nil && ctx.Err() == nil {
+		s.Ready()
+	}
+}
+
+// stopped does after a tidy end what the setting says.
+func (s *service) stopped(db *store.Store) error {
+	var settings api.Settings
+	if _, err := db.Load("settings", &settings); err != nil || settings.WhenStopped != "open" {
+		return err
+	}
+	return release(s.tag)
+}
+
+// judge hands a held packet to the engine.
+func (s *service) judge(p *capture.Packet) {
+	s.engine.Judge(engine.Packet{Owner: p.Owner, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Held: p})
+}
+
+// keepTable puts our table back when somebody flushes it.
+func (s *service) keepTable(ctx context.Context) error {
+	t := time.NewTicker(500 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		there, err := s.table.Present()
+		if there {
+			continue
+		}
+		if err == nil {
+			err = s.table.Apply()
+		}
+		if err != nil {
+			s.engine.Problem("table", "Undecided traffic is not held: "+err.Error(), "Restart the service; sekishoctl doctor says more.")
+			continue
+		}
+		s.Log.Warn("another program removed our nftables rules; they are back")
+		s.engine.Problem("table", "Another program removed the firewall's rules; they were put back.", "Look which one flushes nftables.")
+	}
+}
+
+func (s *service) cgroup() string {
+	if s.Cgroup != "" {
+		return s.Cgroup
+	}
+	root, _ := cgroupRoot() // scopeOf has found it
+	return root
+}
+
+func (s *service) facts() api.Kernel {
+	f := api.Kernel{Release: kernelRelease(), Decisions: "kernel", Queue: "xtables"}
+	if s.table.Native {
+		f.Queue = "native"
+	}
+	return f
+}
+
+// openQueues takes two queues whose numbers follow from the state folder, or the next
+// ones if another program has these.
+func (s *service) openQueues() error {
+	native, err := enforce.NativeQueue(s.tag)
+	if err != nil {
+		return err
+	}
+	num, err := freeQueue(s.tag)
+	if err != nil {
+		return err
+	}
+	s.table = enforce.Table{
+		Tag: s.tag, Queue: num, Answers: num + 1, Native: native, Scope: s.scope,
+		Allowed: s.kernel.Allowed(), Blocked: s.kernel.Blocked(), Answer: s.kernel.Answer(),
+	}
+	if s.queue, err = capture.Open(num, s.kernel, s.Log); err != nil {
+		return err
+	}
+	s.answers, err = capture.OpenAnswers(num+1, s.kernel, s.Log)
+	return err
+}
+
+// Cleanup removes every trace that the service with this state left in the kernel. It
+// needs no service and no files, and may be repeated.
+func Cleanup(state string) error { return release(bpf.Tag(state)) }
+
+// release lets packets pass first and the programs go after.
+func release(tag string) error {
+	return errors.Join(enforce.Remove(tag), bpf.RemovePins(tag))
+}
+
+// sockets adapts enforce's socket functions to what the engine needs.
+type sockets struct{}
+
+func (sockets) End(which func(cookie uint64) bool) (int, error) {
+	return enforce.End(func(s enforce.Socket) bool { return which(s.Cookie) })
+}
+
+func (sockets) Locals() (map[uint64]netip.AddrPort, error) {
+	all, err := enforce.Sockets()
+	if err != nil {
+		return nil, err
+	}
+	m := make(map[uint64]netip.AddrPort, len(all))
+	for _, s := range all {
+		m[s.Cookie] = s.Local
+	}
+	return m, nil
+}
+
+// memory adapts the store to what the engine needs.
+type memory struct{ *store.Store }
+
+func (m memory) AddHits(uses map[string]engine.Use) error {
+	all := make(map[string]store.Use, len(uses))
+	for id, u := range uses {
+		all[id] = store.Use{Hits: u.Hits, Last: u.Last}
+	}
+	return m.Store.AddHits(all)
+}
+
+func (m memory) History(since time.Time, program string, verdict flow.Verdict, limit int, f func(flow.Flow) bool) error {
+	return m.Store.History(store.HistoryFilter{Since: since, Program: program, Verdict: verdict, Limit: limit}, f)
+}

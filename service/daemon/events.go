@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sekisho/app/flow"
+	"sekisho/service/bpf"
+	"sekisho/service/capture"
+	"sekisho/service/names"
+	"sekisho/service/process"
+)
+
+// events hands what the kernel tells to those whom it concerns.
+type events struct{ s *service }
+
+func (e events) Exec(x bpf.Exec) {
+	e.s.who.Exec(process.Exec{
+		ID: x.ID, Parent: x.Parent, UID: x.UID, Executable: x.Executable, Path: x.Path, Deleted: x.Deleted,
+		Filename: x.Filename, Args: x.Args, ArgsTruncated: x.ArgsTruncated, Dir: x.Dir, CgroupID: x.CgroupID,
+		At: wall(x.At),
+	})
+}
+
+func (e events) Fork(f bpf.Fork)        { e.s.who.Fork(f.Child, f.Parent, time.Now()) }
+func (e events) Exit(id flow.ProcessID) { e.s.who.Exit(id) }
+func (e events) Flow(f bpf.Flow)        { e.s.engine.Decided(f) }
+func (e events) Closed(c bpf.Closed)    { e.s.engine.Closed(c) }
+
+// wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
+func wall(at time.Duration) time.Time {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
+		return time.Now()
+	}
+	return time.Now().Add(at - time.Duration(t.Nano()))
+}
+
+// learn keeps the name in an answer for the program that asked, and takes back decisions
+// that came from another name, before that program gets to see it.
+func (s *service) learn(p *capture.Packet) {
+	defer func() {
+		if err := p.Accept(); err != nil {
+			s.Log.Debug("a name's answer went without its verdict", "err", err)
+		}
+	}()
+	r, err := names.Decode(p.Payload)
+	if err != nil || len(r.Answer.Addrs) == 0 {
+		return
+	}
+	o, ok := s.kernel.OwnerOfQuery(r.Server.Addr(), r.Client.Port(), r.ID)
+	if !ok {
+		return // nobody whom we watch asked that
+	}
+	if err := s.kernel.Drain(events{s}); err != nil {
+		s.Log.Error("kernel events are not read", "err", err)
+	}
+	who, ok := s.who.Find(o.Process)
+	if !ok || who.Path == "" {
+		return
+	}
+	if changed := s.names.Learn(who.Key(), r.Answer, time.Now()); len(changed) > 0 {
+		s.engine.NamesChanged(who.Key(), changed)
+	}
+}
+
+// netnsCookie names the network namespace that the service is in.
+func netnsCookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	return unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+}

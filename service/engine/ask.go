@@ -1,0 +1,296 @@
+package engine
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sekisho/app/flow"
+	"sekisho/app/prompt"
+	"sekisho/service/bpf"
+)
+
+// Bounds of asking. What is beyond them is blocked and counted, or a program could flood
+// the queue, and the person.
+const (
+	maxWaiting        = 2048 // flows that wait, in all
+	maxWaitingProgram = 512  // of one program
+	maxPackets        = 32   // of one flow
+	maxQuestions      = 512  // prompts that are kept, missed ones too
+)
+
+const (
+	limitDeadline     = "deadline"
+	limitUnattended   = "unattended"
+	limitWaiting      = "waiting-flows"
+	unattendedBlock   = "block"
+	unattendedPackage = "allow-packaged"
+)
+
+// waitingFlow is a flow whose packets the kernel holds for us.
+type waitingFlow struct {
+	flow     flow.Flow
+	owner    bpf.Owner
+	held     []Held
+	deadline time.Time
+	question *question
+}
+
+func (w *waitingFlow) give(verdict func(Held) error, log *slog.Logger) {
+	give(w.held, verdict, log)
+	w.held = nil
+}
+
+// question is a prompt with the flows that it joins.
+type question struct {
+	prompt.Prompt
+	key   prompt.Key
+	flows map[flowKey]*waitingFlow
+	ended bool // its process has
+}
+
+// hold adds a packet to a flow that waits already.
+func (e *Engine) hold(w *waitingFlow, h Held) {
+	if len(w.held) >= maxPackets {
+		e.counters.OverLimit++
+		give([]Held{h}, Held.Drop, e.c.Log)
+		return
+	}
+	w.held = append(w.held, h)
+}
+
+// ask lets a flow wait for a person's answer.
+func (e *Engine) ask(f *flow.Flow, p Packet) {
+	if d, ok := e.unattended(f); ok && d.Verdict == flow.Allow {
+		e.finish(f, p.Owner, d, []Held{p.Held})
+		return
+	}
+	key := prompt.KeyOf(*f)
+	q := e.byKey[key]
+	if e.tooMany(f, q) {
+		e.counters.OverLimit++
+		e.finish(f, p.Owner, flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitWaiting}}, []Held{p.Held})
+		return
+	}
+	if f.ID == "" {
+		f.ID = e.newID()
+	}
+	f.Decision = flow.Decision{Verdict: flow.Waiting}
+	w := &waitingFlow{flow: *f, owner: p.Owner, held: []Held{p.Held}, deadline: time.Now().Add(e.settings.Deadline)}
+	if q == nil {
+		q = e.question(f, key)
+	}
+	w.question = q
+	q.flows[keyOf(f)] = w
+	e.waiting[keyOf(f)] = w
+	if q.State != prompt.Waiting { // a missed one that is asked again
+		q.State = prompt.Waiting
+		q.Flow = *f
+		q.Generation++
+		e.unmiss(q.ID)
+	}
+	e.changed(q)
+	e.tellStatus()
+}
+
+func (e *Engine) question(f *flow.Flow, key prompt.Key) *question {
+	e.counters.Prompts++
+	q := &question{
+		Prompt: prompt.Prompt{
+			ID: e.newID(), Generation: 1, Flow: *f, State: prompt.Waiting,
+			Warnings: warnings(f), Scopes: prompt.Scopes(*f),
+		},
+		key: key, flows: map[flowKey]*waitingFlow{},
+	}
+	e.prompts[q.ID], e.byKey[key] = q, q
+	return q
+}
+
+func (e *Engine) tooMany(f *flow.Flow, q *question) bool {
+	if len(e.waiting) >= maxWaiting || q == nil && !e.roomForQuestion() {
+		return true
+	}
+	n := 0
+	for _, w := range e.waiting {
+		if w.flow.Process.Key() == f.Process.Key() {
+			n++
+		}
+	}
+	return n >= maxWaitingProgram
+}
+
+// roomForQuestion forgets the oldest missed prompt if that makes room.
+func (e *Engine) roomForQuestion() bool {
+	if len(e.prompts) < maxQuestions {
+		return true
+	}
+	var oldest *question
+	for _, q := range e.prompts {
+		if q.State != prompt.Waiting && (oldest == nil || q.Flow.Time.Before(oldest.Flow.Time)) {
+			oldest = q
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	e.gone(oldest)
+	return true
+}
+
+// unattended says what happens when nobody is there who could answer.
+func (e *Engine) unattended(f *flow.Flow) (flow.Decision, bool) {
+	if e.attended(f) {
+		return flow.Decision{}, false
+	}
+	v := flow.Block
+	if e.settings.Unattended == unattendedPackage && f.Process.Package != "" && f.Process.Script == "" && !f.Process.Inline {
+		v = flow.Allow
+	}
+	return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByLimit, Name: limitUnattended}}, true
+}
+
+// changed brings a prompt up to date and tells those who look.
+func (e *Engine) changed(q *question) {
+	q.Flows = len(q.flows)
+	q.Deadline = time.Time{}
+	for _, w := range q.flows {
+		if q.Deadline.IsZero() || w.deadline.Before(q.Deadline) {
+			q.Deadline = w.deadline
+		}
+	}
+	e.tellPrompt(q)
+}
+
+// endWaits blocks the flows whose deadline has passed.
+func (e *Engine) endWaits() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	for _, w := range e.waiting {
+		if now.Before(w.deadline) {
+			continue
+		}
+		d, nobody := e.unattended(&w.flow)
+		if !nobody {
+			d = flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitDeadline}}
+		}
+		q := w.question
+		e.release(w, d)
+		if d.Verdict == flow.Block {
+			e.tellBlocked(&w.flow)
+		}
+		if len(q.flows) == 0 {
+			e.counters.Missed++
+			e.miss(q, prompt.Missed)
+		}
+	}
+}
+
+// release gives a waiting flow its decision.
+func (e *Engine) release(w *waitingFlow, d flow.Decision) {
+	k := keyOf(&w.flow)
+	delete(e.waiting, k)
+	delete(w.question.flows, k)
+	held := w.held
+	w.held = nil
+	e.finish(&w.flow, w.owner, d, held)
+}
+
+// miss keeps a prompt that nobody answered in the inbox.
+func (e *Engine) miss(q *question, s prompt.State) {
+	q.State = s
+	q.Generation++
+	e.changed(q)
+	e.tellStatus()
+	p := q.Prompt
+	if err := e.c.Store.PutMissed(p); err != nil {
+		e.problem("save", "A missed question is not saved: "+err.Error(), "Make room on the disk; filtering goes on meanwhile.")
+	}
+}
+
+func (e *Engine) unmiss(id string) {
+	if err := e.c.Store.DeleteMissed(id); err != nil {
+		e.c.Log.Warn("an answered question stays in the inbox", "err", err)
+	}
+}
+
+// gone forgets a prompt: it needs no answer any more.
+func (e *Engine) gone(q *question) {
+	missed := q.State != prompt.Waiting
+	delete(e.prompts, q.ID)
+	if e.byKey[q.key] == q {
+		delete(e.byKey, q.key)
+	}
+	if missed {
+		e.unmiss(q.ID)
+	}
+	e.tellGone(q)
+}
+
+// gaveUp takes a flow out whose socket was closed before anybody answered.
+func (e *Engine) gaveUp(w *waitingFlow) {
+	k := keyOf(&w.flow)
+	delete(e.waiting, k)
+	q := w.question
+	delete(q.flows, k)
+	w.give(Held.Drop, e.c.Log)
+	w.flow.Decision = flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "gave-up"}}
+	w.flow.State = flow.Closed
+	w.flow.Ended = time.Now()
+	e.note(&w.flow)
+	if len(q.flows) > 0 {
+		e.changed(q)
+		return
+	}
+	e.counters.Missed++
+	if q.ended {
+		e.miss(q, prompt.Ended)
+	} else {
+		e.miss(q, prompt.GaveUp)
+	}
+}
+
+// warnings are the facts that should make a person look twice.
+func warnings(f *flow.Flow) []prompt.Warning {
+	var all []prompt.Warning
+	warn := func(code, text, value string) {
+		all = append(all, prompt.Warning{Code: code, Text: text, Value: value})
+	}
+	p := f.Process
+	if f.Remote.Name == "" && f.Remote.Addr.IsGlobalUnicast() && !f.Remote.Addr.IsPrivate() {
+		warn(prompt.WarnNoName, "It connects to a bare address that it never looked up", "")
+	}
+	if p.Inline {
+		warn(prompt.WarnInlineCode, "It runs code from its command line or input, not from a file", "")
+	}
+	s, err := os.Stat(p.Path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		warn(prompt.WarnDeleted, "The program's file is gone", p.Path)
+	case err == nil && time.Since(s.ModTime()) < 24*time.Hour && changedLately(s):
+		warn(prompt.WarnFresh, "The program's file changed within the last day", p.Path)
+	}
+	if dir := filepath.Dir(p.Path); p.UID != 0 && writableBy(dir, p.UID) {
+		warn(prompt.WarnWritableFolder, "The program is in a folder that its user can write to", dir)
+	}
+	return all
+}
+
+func changedLately(s os.FileInfo) bool {
+	t, ok := s.Sys().(*syscall.Stat_t)
+	return !ok || time.Since(time.Unix(t.Ctim.Sec, t.Ctim.Nsec)) < 24*time.Hour
+}
+
+// writableBy reports whether an ordinary account may put files into dir.
+func writableBy(dir string, uid uint32) bool {
+	var s unix.Stat_t
+	if unix.Stat(dir, &s) != nil {
+		return false
+	}
+	return s.Uid == uid && s.Mode&0o200 != 0 || s.Mode&0o002 != 0
+}

@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"sekisho/app/api"
+	"sekisho/app/flow"
+	"sekisho/app/rule"
+	"sekisho/service/bpf"
+)
+
+// decide says what is to be done with a flow; Waiting means that a person must say. The
+// order is that of the design: what comes before everything, rules, what was answered
+// for this very flow, presets, the mode.
+func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
+	e.counters.Flows++
+	if d, ok := e.first(f); ok {
+		return d
+	}
+	if o.Mismatch {
+		e.counters.Unattributed++
+		e.c.Log.Warn("a process runs something else than it executed", "pid", o.Process.PID, "path", f.Process.Path)
+		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "identity"}}
+	}
+	if r, ok := e.set.Decide(rule.QueryOf(f, e.onLAN(f.Remote.Addr)), e.c.Clock()); ok {
+		return decidedBy(r)
+	}
+	if l, ok := e.live[keyOf(f)]; ok && ofItself(l.Decision) {
+		return l.Decision
+	}
+	if n := e.preset(f); n != "" {
+		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}
+	}
+	if d, ok := byMode(e.mode.Mode); ok {
+		return d
+	}
+	if f.Process.Path == "" {
+		e.counters.Unattributed++
+		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "unattributed"}}
+	}
+	return flow.Decision{Verdict: flow.Waiting}
+}
+
+// first is what comes before every rule.
+func (e *Engine) first(f *flow.Flow) (flow.Decision, bool) {
+	switch e.mode.Mode {
+	case api.ModeOff:
+		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByMode, Name: "off"}}, true
+	case api.ModeLockdown:
+		if n := e.preset(f); n == presetLoopback || n == presetDHCP {
+			return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}, true
+		}
+		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByMode, Name: "lockdown"}}, true
+	}
+	if e.preset(f) == presetDHCP {
+		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: presetDHCP}}, true
+	}
+	return flow.Decision{}, false
+}
+
+// byMode is what the mode does with flows that nothing else decides.
+func byMode(m api.Mode) (flow.Decision, bool) {
+	switch m {
+	case api.ModeLearn, api.ModeAllow:
+		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByMode, Name: string(m)}}, true
+	case api.ModeBlock:
+		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByMode, Name: string(m)}}, true
+	}
+	return flow.Decision{}, false
+}
+
+func decidedBy(r *rule.Rule) flow.Decision {
+	d := flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByRule, ID: r.ID, Name: r.Note}}
+	if r.Action == rule.Allow {
+		d.Verdict = flow.Allow
+	}
+	return d
+}
+
+// ofItself reports whether a decision was for one flow alone, and holds as long as it lives.
+func ofItself(d flow.Decision) bool {
+	return d.By.Kind == flow.ByAnswer || d.By.Kind == flow.ByLimit && d.By.Name == limitDeadline
+}

@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"sekisho/app/api"
+	"sekisho/app/flow"
+	"sekisho/app/prompt"
+	"sekisho/app/rule"
+	"sekisho/service/bpf"
+)
+
+// Config is what an Engine needs; every field but Clock and Resolvers is required.
+type Config struct {
+	Kernel    Kernel
+	Sockets   Sockets
+	Processes Processes
+	Names     Names
+	Store     Store
+	Log       *slog.Logger
+	Clock     Clock
+	// Drain hands over the kernel's events that wait, before a packet is judged.
+	Drain func() error
+	// Resolvers lists the name servers that the system uses; nil: those of /etc/resolv.conf.
+	Resolvers func() []Resolver
+	Control   bpf.Control // scope and namespace; the engine fills in the rest
+	Facts     api.Kernel  // shown in status
+	Version   string
+	// Dropped is how many packets the queue lost.
+	Dropped func() (uint64, error)
+}
+
+// Engine decides. Make it with New.
+type Engine struct {
+	c     Config
+	epoch string // makes ids unique over restarts
+
+	saving sync.Mutex // one change of the rules or the mode at a time; taken before mu
+
+	mu       sync.Mutex // guards everything below
+	set      *rule.Set
+	mode     modeState
+	settings api.Settings
+	since    time.Time
+	counters api.Counters
+	problems map[string]api.Problem
+	lastID   uint64
+
+	control  bpf.Control
+	programs map[flow.Executable]*knownProgram // those that the kernel knows
+	taught   map[nameKey][]exactRef            // exact decisions of this generation
+
+	waiting map[flowKey]*waitingFlow
+	prompts map[string]*question // by id
+	byKey   map[prompt.Key]*question
+
+	live     map[flowKey]*flow.Flow
+	byCookie map[uint64][]flowKey
+
+	hits     map[string]Use
+	activity []flow.Flow // not saved yet
+	recent   []flow.Flow // for those that follow from now on
+
+	audience map[*listener]struct{}
+	followed map[*follower]struct{}
+	lan      lanCache
+	resolver resolverCache
+}
+
+// New makes an engine from what the store remembers. It changes nothing in the kernel.
+func New(c Config) (*Engine, error) {
+	if c.Clock == nil {
+		c.Clock = SystemClock()
+	}
+	if c.Resolvers == nil {
+		c.Resolvers = SystemResolvers
+	}
+	now := time.Now()
+	e := &Engine{
+		c: c, since: now, epoch: strconv.FormatInt(now.Unix()%(1<<30), 36),
+		problems: map[string]api.Problem{},
+		control:  c.Control,
+		programs: map[flow.Executable]*knownProgram{},
+		taught:   map[nameKey][]exactRef{},
+		waiting:  map[flowKey]*waitingFlow{},
+		prompts:  map[string]*question{},
+		byKey:    map[prompt.Key]*question{},
+		live:     map[flowKey]*flow.Flow{},
+		byCookie: map[uint64][]flowKey{},
+		hits:     map[string]Use{},
+		audience: map[*listener]struct{}{},
+		followed: map[*follower]struct{}{},
+	}
+	if err := e.recall(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// recall reads what the store remembers.
+func (e *Engine) recall() error {
+	rules, err := e.c.Store.Rules()
+	if err != nil {
+		return fmt.Errorf("recall rules: %w", err)
+	}
+	rules, ended := current(rules, e.c.Clock())
+	if len(ended) > 0 {
+		if err := e.c.Store.DeleteRules(ended); err != nil {
+			e.c.Log.Warn("ended rules stay in the store", "err", err)
+		}
+	}
+	e.set = rule.NewSet(rules)
+	e.settings = defaultSettings()
+	if _, err := e.c.Store.Load("settings", &e.settings); err != nil {
+		return fmt.Errorf("recall settings: %w", err)
+	}
+	if err := e.recallMode(); err != nil {
+		return err
+	}
+	missed, err := e.c.Store.Missed()
+	if err != nil {
+		return fmt.Errorf("recall missed prompts: %w", err)
+	}
+	for _, p := range missed {
+		e.prompts[p.ID] = &question{Prompt: p, key: prompt.KeyOf(p.Flow)}
+	}
+	return nil
+}
+
+// current parts rules into those that hold and the ids of those that have ended.
+func current(rules []rule.Rule, now rule.Clock) (hold []rule.Rule, ended []string) {
+	for i := range rules {
+		if rule.Ended(&rules[i], now) {
+			ended = append(ended, rules[i].ID)
+		} else {
+			hold = append(hold, rules[i])
+		}
+	}
+	return hold, ended
+}
+
+// Start tells the kernel what is decided. From then on Judge may be called.
+func (e *Engine) Start() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if old, err := e.c.Kernel.Control(); err == nil {
+		e.control.Generation = old.Generation
+	}
+	return e.refresh()
+}
+
+// Run keeps time until ctx is done: it drains the kernel's events, ends what is over and
+// writes what is to be remembered.
+func (e *Engine) Run(ctx context.Context) error {
+	drain := time.NewTicker(100 * time.Millisecond)
+	defer drain.Stop()
+	save := time.NewTicker(time.Second)
+	defer save.Stop()
+	prune := time.NewTicker(20 * time.Second)
+	defer prune.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			e.letGo()
+			e.save()
+			return nil
+		case <-drain.C:
+			e.drain()
+			e.endWaits()
+			e.endLifetimes()
+		case <-save.C:
+			e.save()
+		case now := <-prune.C:
+			e.c.Processes.Prune(now)
+		}
+	}
+}
+
+func (e *Engine) drain() {
+	if err := e.c.Drain(); err != nil {
+		e.c.Log.Error("kernel events are not read", "err", err)
+	}
+}
+
+// letGo drops the packets that still wait: nobody will answer any more, and what is not
+// decided does not pass. A program that still tries is asked about after the restart.
+func (e *Engine) letGo() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for k, w := range e.waiting {
+		w.give(Held.Drop, e.c.Log)
+		delete(e.waiting, k)
+	}
+}
+
+// save writes hits and history.
+func (e *Engine) save() {
+	e.mu.Lock()
+	hits, flows := e.hits, e.activity
+	if len(hits) > 0 {
+		e.hits = map[string]Use{}
+	}
+	e.activity = nil
+	e.mu.Unlock()
+	var failed error
+	if len(hits) > 0 {
+		if err := e.c.Store.AddHits(hits); err != nil {
+			failed = err
+		}
+	}
+	if len(flows) > 0 {
+		if err := e.c.Store.AppendFlows(flows); err != nil {
+			failed = err
+		}
+	}
+	if len(hits) == 0 && len(flows) == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if failed == nil {
+		e.solved("save")
+		return
+	}
+	e.counters.NotSaved += uint64(len(flows) + len(hits))
+	e.problem("save", "What was decided lately is not saved: "+failed.Error(), "Make room on the disk; filtering goes on meanwhile.")
+	// Kept for the next try, within bounds.
+	for id, u := range hits {
+		u.Hits += e.hits[id].Hits
+		e.hits[id] = u
+	}
+	if len(e.activity)+len(flows) <= maxUnsaved {
+		e.activity = append(flows, e.activity...)
+	}
+}
+
+const maxUnsaved = 20_000
+
+func (e *Engine) newID() string {
+	e.lastID++
+	return e.epoch + "-" + strconv.FormatUint(e.lastID, 10)
+}
+
+// problem puts something before the person; key names it so that it can be solved.
+func (e *Engine) problem(key, what, do string) {
+	if p, ok := e.problems[key]; ok && p.What == what {
+		return
+	}
+	e.problems[key] = api.Problem{What: what, Since: time.Now(), Do: do}
+	e.c.Log.Warn("problem", "what", what)
+	e.tellStatus()
+}
+
+func (e *Engine) solved(key string) {
+	if _, ok := e.problems[key]; ok {
+		delete(e.problems, key)
+		e.tellStatus()
+	}
+}
+
+// Problem is problem for the other parts; an empty what means that it is solved.
+func (e *Engine) Problem(key, what, do string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if what == "" {
+		e.solved(key)
+		return
+	}
+	e.problem(key, what, do)
+}

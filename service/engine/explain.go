@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"sekisho/app/api"
+	"sekisho/app/flow"
+	"sekisho/app/rule"
+)
+
+// Explain says what would be decided about a flow, and why, step by step.
+func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, error) {
+	f, err := asked(q)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	if e.needsSum(f.Process) {
+		if exe, err := e.c.Kernel.Identify(f.Process.Path); err == nil {
+			f.Process.Executable = exe
+			f.Process = e.withSum(f.Process)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	lan := f.Remote.Addr.IsValid() && e.onLAN(f.Remote.Addr)
+	var x api.Explanation
+	step := func(what string, d flow.Decision, decided bool, why string) bool {
+		x.Steps = append(x.Steps, api.Step{What: what, Matched: decided, Decided: decided, Why: why})
+		if decided {
+			x.Decision = d
+		}
+		return decided
+	}
+	if d, ok := e.first(&f); ok {
+		step("mode "+string(e.mode.Mode), d, true, firstSentence(d))
+		return x, nil
+	}
+	step("mode "+string(e.mode.Mode), flow.Decision{}, false, "Neither lockdown nor off, so rules are looked at.")
+	decided := false
+	for _, c := range e.set.Explain(rule.QueryOf(&f, lan), e.c.Clock()) {
+		if c.Won {
+			decided = step("rule "+c.Rule.ID, decidedBy(c.Rule), true, considered(c))
+			continue
+		}
+		x.Steps = append(x.Steps, api.Step{What: "rule " + c.Rule.ID, Matched: c.Matched, Why: considered(c)})
+	}
+	if decided {
+		return x, nil
+	}
+	if e.set.Len() == 0 {
+		step("rules", flow.Decision{}, false, "There are no rules.")
+	}
+	for _, n := range Presets {
+		d := flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}
+		switch {
+		case !e.presetOn(n):
+			step("preset "+n, d, false, "It is switched off.")
+		case e.preset(&f) == n:
+			step("preset "+n, d, true, presetSentence[n])
+			return x, nil
+		default:
+			step("preset "+n, d, false, "This is something else.")
+		}
+	}
+	if d, ok := byMode(e.mode.Mode); ok {
+		step("mode "+string(e.mode.Mode), d, true, fmt.Sprintf("No rule says anything, and the mode is %s.", e.mode.Mode))
+		return x, nil
+	}
+	step("mode ask", flow.Decision{Verdict: flow.Waiting, By: flow.By{Kind: flow.ByMode, Name: "ask"}}, true,
+		"No rule says anything: the connection waits while somebody is asked.")
+	return x, nil
+}
+
+var presetSentence = map[string]string{
+	presetLoopback: "Programs of this machine may talk among themselves.",
+	presetResolver: "Programs may look up names at the name servers that the system uses.",
+	presetDHCP:     "The system may ask the network for its address.",
+}
+
+func firstSentence(d flow.Decision) string {
+	switch {
+	case d.By.Kind == flow.ByPreset:
+		return presetSentence[d.By.Name]
+	case d.Verdict == flow.Allow:
+		return "The firewall is off, so everything passes."
+	}
+	return "Lockdown blocks everything but what this machine needs."
+}
+
+// asked makes a flow of a question, with what can be known without the flow.
+func asked(q api.Question) (flow.Flow, error) {
+	f := flow.Flow{Direction: q.Direction, Protocol: q.Protocol, Process: &flow.Process{
+		Program: flow.Program{Path: q.Program, Script: q.Script},
+	}}
+	if f.Protocol == flow.AnyProtocol {
+		f.Protocol = flow.TCP
+	}
+	if q.User != "" {
+		u, err := user.Lookup(q.User)
+		if err != nil {
+			u, err = user.LookupId(q.User)
+		}
+		if err != nil {
+			return f, api.Errorf(api.BadRequest, "there is no user %q", q.User)
+		}
+		uid, err := strconv.ParseUint(u.Uid, 10, 32)
+		if err != nil {
+			return f, api.Errorf(api.BadRequest, "user %q: %v", q.User, err)
+		}
+		f.Process.UID, f.Process.User = uint32(uid), u.Username
+	}
+	end := flow.Endpoint{Port: q.Port}
+	if a, err := netip.ParseAddr(q.To); err == nil {
+		end.Addr = a.Unmap()
+	} else {
+		end.Name = rule.NormalName(q.To)
+		if err := rule.CheckName(end.Name); err != nil {
+			return f, api.Errorf(api.BadRequest, "%v", err)
+		}
+	}
+	f.Remote = end
+	if q.Direction == flow.In {
+		f.Local.Port, f.Remote.Port = q.Port, 0
+	}
+	return f, nil
+}
+
+// considered says in one sentence what came of a rule.
+func considered(c rule.Consideration) string {
+	if c.Off != "" {
+		return fmt.Sprintf("It is %s.", c.Off)
+	}
+	var no, yes []string
+	for _, k := range c.Checks {
+		if k.Matched {
+			yes = append(yes, k.Why)
+		} else {
+			no = append(no, k.Why)
+		}
+	}
+	switch {
+	case len(no) > 0:
+		return "It does not match: " + strings.Join(no, "; ") + "."
+	case c.Won:
+		return fmt.Sprintf("It matches and decides: %s (%s).", c.Rule.Action, strings.Join(yes, "; "))
+	}
+	return fmt.Sprintf("It matches, but a rule that is more specific by %s decides.", c.By)
+}

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"sekisho/app/flow"
+	"sekisho/app/rule"
+	"sekisho/service/bpf"
+)
+
+// flowKey tells flows apart: one socket to one destination.
+type flowKey struct {
+	cookie   uint64
+	protocol flow.Protocol
+	remote   netip.AddrPort
+	process  flow.ProcessID // where there is no cookie
+}
+
+func keyOf(f *flow.Flow) flowKey {
+	k := flowKey{f.Cookie, f.Protocol, netip.AddrPortFrom(f.Remote.Addr, f.Remote.Port), flow.ProcessID{}}
+	if f.Cookie == 0 {
+		k.process = f.Process.ProcessID
+	}
+	return k
+}
+
+// Judge takes one packet along the whole path. It returns when the packet has its
+// verdict or waits for an answer.
+func (e *Engine) Judge(p Packet) {
+	e.drain() // who it is may have happened a moment ago
+	process := e.identify(p.Owner)
+	f := e.name(p, process)
+	if e.needsSum(process) {
+		go func() { // a large file must not hold up the others
+			f.Process = e.withSum(process)
+			e.settle(&f, p)
+		}()
+		return
+	}
+	e.settle(&f, p)
+}
+
+func (e *Engine) settle(f *flow.Flow, p Packet) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.counters.Queued++
+	k := keyOf(f)
+	if w, ok := e.waiting[k]; ok {
+		e.hold(w, p.Held)
+		return
+	}
+	d := e.decide(f, p.Owner)
+	if d.Verdict == flow.Waiting {
+		e.ask(f, p)
+		return
+	}
+	e.finish(f, p.Owner, d, []Held{p.Held})
+}
+
+// identify says who, as it was when the call was made.
+func (e *Engine) identify(o bpf.Owner) *flow.Process {
+	if o.Missing {
+		return &flow.Process{}
+	}
+	p, ok := e.c.Processes.Find(o.Process)
+	if !ok {
+		return &flow.Process{ProcessID: o.Process, UID: o.UID, Program: flow.Program{Executable: o.Executable}}
+	}
+	if p.UID != o.UID || p.Executable.IsZero() {
+		// Started as one user, acts as another: who acts counts.
+		q := *p
+		q.UID = o.UID
+		q.User = ""
+		if p.Executable.IsZero() {
+			q.Executable = o.Executable
+		}
+		if p.UID == o.UID {
+			q.User = p.User
+		}
+		return &q
+	}
+	return p
+}
+
+// name says to whom.
+func (e *Engine) name(p Packet, process *flow.Process) flow.Flow {
+	f := flow.Flow{
+		Time: time.Now(), Direction: flow.Out, Protocol: p.Protocol, Process: process,
+		Local: p.Local, Remote: p.Remote, Cookie: p.Owner.Cookie, State: flow.Open,
+	}
+	e.lookUp(&f)
+	return f
+}
+
+func (e *Engine) lookUp(f *flow.Flow) {
+	if f.Process.Path == "" {
+		return
+	}
+	if n, ok := e.c.Names.Lookup(f.Process.Key(), f.Remote.Addr, f.Time); ok {
+		f.Remote.Name = n
+	}
+}
+
+func (e *Engine) needsSum(p *flow.Process) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return p.Path != "" && p.SHA256 == "" && e.set.NeedsSHA256(p.Path)
+}
+
+func (e *Engine) withSum(p *flow.Process) *flow.Process {
+	sum, err := e.c.Processes.Sum(p.Path, p.Executable)
+	if err != nil {
+		e.c.Log.Warn("no checksum", "path", p.Path, "err", err)
+		return p
+	}
+	q := *p
+	q.SHA256 = sum
+	return &q
+}
+
+// finish enforces a decision and publishes it.
+func (e *Engine) finish(f *flow.Flow, o bpf.Owner, d flow.Decision, held []Held) {
+	f.Decision = d
+	e.teach(f, o)
+	give(held, held1(d.Verdict), e.c.Log)
+	e.use(d)
+	e.publish(f)
+}
+
+func held1(v flow.Verdict) func(Held) error {
+	if v == flow.Allow {
+		return Held.Accept
+	}
+	return Held.Refuse
+}
+
+func give(held []Held, verdict func(Held) error, log *slog.Logger) {
+	for _, h := range held {
+		if err := verdict(h); err != nil {
+			log.Debug("a packet went without its verdict", "err", err)
+		}
+	}
+}
+
+// use counts a rule's hit, and ends a rule that was for once.
+func (e *Engine) use(d flow.Decision) {
+	if d.By.Kind != flow.ByRule {
+		return
+	}
+	u := e.hits[d.By.ID]
+	e.hits[d.By.ID] = Use{u.Hits + 1, time.Now()}
+	if r, ok := e.set.Rule(d.By.ID); ok && r.Lifetime.Kind == rule.Once {
+		e.dropRules(r.ID)
+	}
+}

@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"io"
+	"net/netip"
+	"time"
+
+	"sekisho/app/flow"
+	"sekisho/app/prompt"
+	"sekisho/app/rule"
+	"sekisho/service/bpf"
+)
+
+// Kernel holds the answers that the engine makes. bpf.Kernel is one.
+type Kernel interface {
+	Control() (bpf.Control, error)
+	SetControl(bpf.Control) error
+	SetProgram(flow.Executable, bpf.ProgramVerdict) error
+	ForgetProgram(flow.Executable) error
+	SetExact(bpf.Subject, bpf.Destination, bpf.Verdict, uint64) error
+	ForgetExact(bpf.Subject, bpf.Destination) error
+	Identify(path string) (flow.Executable, error)
+	Counters() (bpf.Counters, error)
+}
+
+// Sockets are the open sockets of the machine.
+type Sockets interface {
+	// End closes those whose cookie which names; their programs see an error at once.
+	End(which func(cookie uint64) bool) (int, error)
+	// Locals tells the local end of every open socket, by cookie.
+	Locals() (map[uint64]netip.AddrPort, error)
+}
+
+// Processes says who. process.Tracker is one.
+type Processes interface {
+	Find(flow.ProcessID) (*flow.Process, bool)
+	Running(path string) []flow.ProcessID
+	Sum(path string, exe flow.Executable) (string, error)
+	Prune(now time.Time)
+}
+
+// Names says to whom. names.Cache is one.
+type Names interface {
+	Lookup(program string, addr netip.Addr, now time.Time) (string, bool)
+}
+
+// Store keeps what is to be remembered. store.Store is one.
+type Store interface {
+	Rules() ([]rule.Rule, error)
+	PutRule(rule.Rule) (rule.Rule, error)
+	PutRules([]rule.Rule) ([]rule.Rule, error)
+	ReplaceRules([]rule.Rule) ([]rule.Rule, error)
+	DeleteRules(ids []string) error
+	AddHits(map[string]Use) error
+	Load(name string, v any) (bool, error)
+	Save(name string, v any) error
+	Missed() ([]prompt.Prompt, error)
+	PutMissed(...prompt.Prompt) error
+	DeleteMissed(ids ...string) error
+	AppendFlows([]flow.Flow) error
+	History(since time.Time, program string, verdict flow.Verdict, limit int, f func(flow.Flow) bool) error
+	Backup(io.Writer) error
+	Restore(io.Reader) error
+}
+
+// Use is how often a rule decided, and when last.
+type Use struct {
+	Hits uint64
+	Last time.Time
+}
+
+// Held is a packet that the kernel holds; exactly one of its methods is called, once.
+type Held interface {
+	Accept() error
+	Refuse() error
+	Drop() error
+}
+
+// Packet is a packet of a flow that the kernel could not decide.
+type Packet struct {
+	Owner    bpf.Owner
+	Protocol flow.Protocol
+	Local    flow.Endpoint
+	Remote   flow.Endpoint
+	Held     Held
+}

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"bufio"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"sekisho/app/flow"
+)
+
+// The presets: what every machine needs, each with a name under which it is shown and
+// switched off.
+const (
+	presetLoopback = "loopback" // programs of this machine among themselves
+	presetResolver = "resolver" // looking up names at the name servers that the system uses
+	presetDHCP     = "dhcp"     // the system's DHCP client
+)
+
+// Presets lists their names.
+var Presets = []string{presetLoopback, presetResolver, presetDHCP}
+
+// preset names the preset that lets f through, "" if none does.
+func (e *Engine) preset(f *flow.Flow) string {
+	a := f.Remote.Addr.Unmap()
+	switch {
+	case a.IsLoopback() && e.presetOn(presetLoopback):
+		return presetLoopback
+	case f.Protocol == flow.UDP && f.Process.UID == 0 && (f.Remote.Port == 67 && f.Local.Port == 68 || f.Remote.Port == 547 && f.Local.Port == 546) && e.presetOn(presetDHCP):
+		return presetDHCP
+	case f.Remote.Port == 53 && (f.Protocol == flow.UDP || f.Protocol == flow.TCP) && e.resolver.has(a, e.c.Resolvers) && e.presetOn(presetResolver):
+		return presetResolver
+	}
+	return ""
+}
+
+func (e *Engine) presetOn(name string) bool {
+	return !slices.Contains(e.settings.DisabledPresets, name)
+}
+
+// Resolver is the address of a name server.
+type Resolver = netip.Addr
+
+// SystemResolvers reads the name servers of /etc/resolv.conf; the C library asks the
+// local machine if it names none (resolv.conf(5)).
+func SystemResolvers() []Resolver {
+	local := []Resolver{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	f, err := os.Open("/etc/resolv.conf")
+	if err != nil {
+		return local
+	}
+	defer f.Close()
+	var found []Resolver
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		w := strings.Fields(s.Text())
+		if len(w) < 2 || w[0] != "nameserver" {
+			continue
+		}
+		if a, err := netip.ParseAddr(w[1]); err == nil {
+			found = append(found, a.Unmap().WithZone(""))
+		}
+	}
+	if len(found) == 0 {
+		return local
+	}
+	return found
+}
+
+type resolverCache struct {
+	read time.Time
+	list []Resolver
+}
+
+func (c *resolverCache) has(a netip.Addr, read func() []Resolver) bool {
+	if time.Since(c.read) > 2*time.Second {
+		c.list, c.read = read(), time.Now()
+	}
+	return slices.Contains(c.list, a.WithZone(""))
+}
+
+// lanCache knows the networks that this machine is directly on.
+type lanCache struct {
+	read time.Time
+	nets []netip.Prefix
+}
+
+// onLAN reports whether a is on the local network: link-local, multicast on the link, or
+// in a private network that one of this machine's interfaces is on.
+func (e *Engine) onLAN(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast() {
+		return true
+	}
+	if time.Since(e.lan.read) > 5*time.Second {
+		e.lan.read, e.lan.nets = time.Now(), localNetworks()
+	}
+	return slices.ContainsFunc(e.lan.nets, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func localNetworks() []netip.Prefix {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var nets []netip.Prefix
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && !p.Addr().IsLoopback() && p.Addr().IsPrivate() {
+			nets = append(nets, p.Masked())
+		}
+	}
+	return nets
+}

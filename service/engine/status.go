@@ -1,0 +1,46 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"sekisho/app/api"
+)
+
+// Status says how the firewall is.
+func (e *Engine) Status(context.Context) (api.Status, error) {
+	e.drain()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.status(), nil
+}
+
+func (e *Engine) status() api.Status {
+	s := api.Status{
+		Version: e.c.Version, Mode: e.mode.Mode, Enforcing: e.mode.Mode != api.ModeOff,
+		Since: e.since, Rules: e.set.Len(), Waiting: len(e.waiting), Kernel: e.c.Facts, Counters: e.counters,
+	}
+	if e.mode.Then != "" {
+		s.ModeUntil = e.mode.Until
+	}
+	if k, err := e.c.Kernel.Counters(); err == nil {
+		s.Counters.EventsLost = k.LostEvents
+		s.Counters.OverLimit += k.SocketsFull
+	}
+	if e.c.Dropped != nil {
+		if n, err := e.c.Dropped(); err == nil {
+			s.Counters.QueueDropped = n
+		}
+	}
+	for _, p := range e.problems {
+		s.Problems = append(s.Problems, p)
+	}
+	if e.mode.Mode == api.ModeOff {
+		s.Problems = append(s.Problems, api.Problem{
+			What: "The firewall is switched off: every program may connect.", Since: e.since, Do: "sekishoctl mode ask",
+		})
+	}
+	slices.SortFunc(s.Problems, func(a, b api.Problem) int { return strings.Compare(a.What, b.What) })
+	return s
+}
