@@ -177,6 +177,10 @@ func (l *Lab) Close() error {
 	return l.err
 }
 
+// Cleanup has f called when the lab is closed, before anything of the lab is gone, and
+// unlike a test's own cleanups also when the process is interrupted.
+func (l *Lab) Cleanup(f func()) { l.onClose(func() error { f(); return nil }) }
+
 // onClose has f called when the lab is closed, before what was there earlier.
 func (l *Lab) onClose(f func() error) {
 	l.mu.Lock()
