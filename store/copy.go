@@ -31,7 +31,7 @@ func (s *Store) refreshCopyLocked() error {
 	}
 	if err != nil {
 		s.uncopied.Store(true)
-		return fmt.Errorf("refresh the good copy: %w", errors.Join(err, removeAll(s.path(".good.new"))))
+		return fmt.Errorf("refresh the good copy: %w", errors.Join(err, removeFile(s.path(".good.new"))))
 	}
 	return nil
 }

@@ -315,14 +315,14 @@ func TestBrokenFilesAreBounded(t *testing.T) {
 // An interrupted start leaves files that the next one must not trip over.
 func TestLeftoversAreRemoved(t *testing.T) {
 	dir := t.TempDir()
-	for _, suffix := range []string{".new", ".good.new", ".restore"} {
+	for _, suffix := range []string{".new", ".good.new", ".restore", ".backup-123"} {
 		if err := os.WriteFile(filepath.Join(dir, "sekisho.db"+suffix), []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s := open(t, dir, Options{})
 	usable(t, s)
-	for _, suffix := range []string{".new", ".good.new", ".restore"} {
+	for _, suffix := range []string{".new", ".good.new", ".restore", ".backup-123"} {
 		if _, err := os.Stat(s.path(suffix)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", suffix, err)
 		}

@@ -60,10 +60,8 @@ func lockFolder(dir string) (*os.File, error) {
 
 // open fills s with the database at its place, or with what can take that place.
 func (s *Store) open() (*Recovery, error) {
-	for _, leftover := range []string{".new", ".good.new", ".restore"} {
-		if err := os.Remove(s.path(leftover)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
+	if err := s.tidy(); err != nil {
+		return nil, err
 	}
 	var recovery *Recovery
 	db, c, err := load(s.path(""))
@@ -82,6 +80,15 @@ func (s *Store) open() (*Recovery, error) {
 	}
 	s.uncopied.Store(recovery != nil || !s.sameCopy(c))
 	return recovery, nil
+}
+
+// tidy removes what a service that was killed left half done.
+func (s *Store) tidy() error {
+	leftovers, err := filepath.Glob(s.path(".backup-*"))
+	for _, path := range append(leftovers, s.path(".new"), s.path(".good.new"), s.path(".restore")) {
+		err = errors.Join(err, removeFile(path))
+	}
+	return err
 }
 
 // load inspects, opens and migrates the file at path.
@@ -104,7 +111,7 @@ func load(path string) (*bbolt.DB, contents, error) {
 // whole: a cut while bbolt makes a file can leave one on which bbolt panics.
 func (s *Store) create() (*bbolt.DB, contents, error) {
 	if err := createAt(s.path(".new")); err != nil {
-		return nil, contents{}, errors.Join(err, removeAll(s.path(".new")))
+		return nil, contents{}, errors.Join(err, removeFile(s.path(".new")))
 	}
 	if err := s.rename(".new", ""); err != nil {
 		return nil, contents{}, err
@@ -145,7 +152,8 @@ func syncPath(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-func removeAll(path string) error {
+// removeFile removes a file that may be missing.
+func removeFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -23,7 +23,7 @@ func (s *Store) Restore(r io.Reader) error {
 		err = s.swap(db, c)
 	}
 	if err != nil {
-		return fmt.Errorf("restore: %w", errors.Join(err, removeAll(path)))
+		return fmt.Errorf("restore: %w", errors.Join(err, removeFile(path)))
 	}
 	if err := s.refreshCopyLocked(); err != nil { // Run tries again
 		s.opts.Log.Warn("the good copy of the database is older than the restored backup", "err", err)
@@ -48,7 +48,7 @@ func (s *Store) receive(r io.Reader, path string) (*bbolt.DB, contents, error) {
 	}
 	db, c, err := load(path)
 	if err == nil {
-		if err = errors.Join(c.whole(), guard(func() error { return checkAll(db) })); err != nil {
+		if err = guard(func() error { return checkAll(db) }); err != nil {
 			err = errors.Join(err, db.Close())
 		}
 	}
@@ -56,13 +56,6 @@ func (s *Store) receive(r io.Reader, path string) (*bbolt.DB, contents, error) {
 		err = fmt.Errorf("%w: %w", ErrBadBackup, err)
 	}
 	return db, c, err
-}
-
-func (c contents) whole() error {
-	if len(c.damaged) > 0 {
-		return fmt.Errorf("%w: %d records", errDamaged, len(c.damaged))
-	}
-	return nil
 }
 
 // checkAll reads every record of a current file the way that it will be read, after
