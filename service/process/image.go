@@ -47,18 +47,22 @@ func (im *image) same(o *image) bool {
 func (im *image) describe(t *Tracker, id flow.ProcessID) *flow.Program {
 	im.once.Do(func() {
 		p := &im.program
-		p.Executable, p.Path = im.executable, im.path
-		if p.Name == "" { // else a kernel thread's
-			p.Name = name(im.path)
+		path := im.path
+		if path == "" { // the kernel could not walk to its root
+			path = t.proc.pathOf(id, im.executable)
 		}
-		if e, ok := t.desktop.Lookup(im.path); ok && sameFile(im.path, im.executable) {
+		p.Executable, p.Path = im.executable, path
+		if p.Name == "" { // else a kernel thread's
+			p.Name = name(path)
+		}
+		if e, ok := t.desktop.Lookup(path); ok && sameFile(path, im.executable) {
 			p.Name = e.Name[""]
 			p.Icon = e.Icon
 			if file := t.desktop.IconFile(e.Icon); file != "" {
 				p.Icon = file
 			}
 		}
-		from, rel, is := command(im.path, im.args, im.dir)
+		from, rel, is := command(path, im.args, im.dir)
 		p.Inline = is
 		if rel == "" {
 			return

@@ -161,6 +161,18 @@ func (p procfs) executable(pid uint32) string {
 	return path
 }
 
+// pathOf is the path of what a living process runs, if that is exe.
+func (p procfs) pathOf(id flow.ProcessID, exe flow.Executable) string {
+	if exe.IsZero() || !sameFile(p.file(id.PID, "exe"), exe) {
+		return ""
+	}
+	path := p.executable(id.PID)
+	if !p.is(id) {
+		return ""
+	}
+	return path
+}
+
 func (p procfs) args(pid uint32) ([]string, bool) {
 	f, err := os.Open(p.file(pid, "cmdline"))
 	if err != nil {

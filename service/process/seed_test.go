@@ -136,6 +136,22 @@ func TestFindInProc(t *testing.T) {
 	}
 }
 
+// An event without a path is completed, if the process still runs that very file.
+func TestEventWithoutAPath(t *testing.T) {
+	file := which(t, "cat")
+	cmd := begin(t, "/", file)
+	id := idOf(t, cmd.Process.Pid)
+	exe := executable(t, file)
+	for _, want := range []string{file, ""} {
+		tr := tracker(t, Config{})
+		tr.Exec(Exec{ID: id, Executable: exe})
+		if p, ok := tr.Find(id); !ok || p.Path != want || p.Executable != exe {
+			t.Errorf("found %+v, want path %q", p, want)
+		}
+		exe.Inode++
+	}
+}
+
 func TestProcessWithoutItsFile(t *testing.T) {
 	dir := t.TempDir()
 	b, err := os.ReadFile(which(t, "cat"))
