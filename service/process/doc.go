@@ -13,7 +13,7 @@
 // rule gives to that path. Arguments are those of the execve call; see Script for
 // what they cannot promise.
 //
-// Goroutines: the package starts none. Exec, Fork, Exit and Seed are called by the
-// one goroutine that reads the events, in their order; everything else may be called
-// from any goroutine.
+// Goroutines: the package starts none. Exec, Fork, Exit and Seed are called one at a
+// time, in the order of the events; everything else may be called from any goroutine at
+// any moment.
 package process
