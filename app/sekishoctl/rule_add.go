@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sekisho/app/rule"
+)
+
+func (c *ctl) ruleAdd() *cobra.Command {
+	var (
+		s   ruleSpec
+		off bool
+	)
+	cmd := &cobra.Command{
+		Use:   "add --program PATH --action allow|block",
+		Short: "Make a rule",
+		Long: `Makes a rule and prints its id. What is not given means any: without --to the
+program may connect anywhere (or nowhere), without --port on any port.`,
+		Example: `  sekishoctl rule add --program /usr/bin/curl --action allow
+  sekishoctl rule add --program /usr/bin/curl --action allow --to example.com --port 443 --protocol tcp
+  sekishoctl rule add --program /usr/bin/python3 --script ~/backup.py --action allow --to '*.example.com'
+  sekishoctl rule add --program firefox --action block --to lan --for 1h
+  sudo sekishoctl rule add --program any --action block --to 203.0.113.0/24 --direction both`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s.program == "" && s.script == "" && s.unit == "" && s.parent == "" {
+				return usagef("which program? say --program PATH, or --program any for every program")
+			}
+			if s.action == "" {
+				return usagef("--action allow or --action block?")
+			}
+			r := rule.Rule{Enabled: !off, Origin: rule.FromCommand, Lifetime: rule.Lifetime{Kind: rule.Always}}
+			span, err := s.apply(c, cmd, &r)
+			if err != nil {
+				return err
+			}
+			saved, err := c.service().AddRule(cmd.Context(), r, span)
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printRule(saved)
+			}
+			c.printf("%s\n", word(saved.ID))
+			return nil
+		},
+	}
+	s.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&off, "off", false, "make it switched off")
+	return cmd
+}
+
+func (c *ctl) ruleEdit() *cobra.Command {
+	var s ruleSpec
+	cmd := &cobra.Command{
+		Use:   "edit ID",
+		Short: "Change a rule",
+		Long:  `Changes what is given and leaves the rest. "any" takes a condition away: --to any.`,
+		Example: `  sekishoctl rule edit 12 --port 443
+  sekishoctl rule edit 12 --to any --for 1h
+  sekishoctl rule edit 12 --note "for the backup"`,
+		Args: takes("the ID of a rule"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !anyChanged(cmd) {
+				return usagef("what should change? give at least one flag")
+			}
+			r, err := c.findRule(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			span, err := s.apply(c, cmd, &r)
+			if err != nil {
+				return err
+			}
+			saved, err := c.service().EditRule(cmd.Context(), r, span)
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printRule(saved)
+			}
+			c.printf("%s\n", sentence(saved, clock()))
+			return nil
+		},
+	}
+	s.flags(cmd.Flags())
+	return cmd
+}
+
+// anyChanged reports whether one of the command's own flags was given.
+func anyChanged(cmd *cobra.Command) bool {
+	changed := false
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { changed = changed || f.Changed })
+	return changed
+}
+
+func (c *ctl) printRule(r rule.Rule) error {
+	b, err := rule.MarshalListed(r, clock())
+	if err != nil {
+		return err
+	}
+	return c.printJSON(json.RawMessage(b))
+}
