@@ -1,6 +1,8 @@
 package mainwindow
 
 import (
+	"slices"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/driver/desktop"
@@ -15,13 +17,20 @@ import (
 // columnWidths are the widths of the columns that need no more room in a wide window;
 // what is left is shared by program and destination.
 var columnWidths = map[view.Column]float32{
-	view.ColumnDirection: 34, view.ColumnService: 122, view.ColumnSent: 78,
-	view.ColumnReceived: 78, view.ColumnSince: 108, view.ColumnBy: 132,
+	view.ColumnDirection: 26, view.ColumnService: 112, view.ColumnSent: 62,
+	view.ColumnReceived: 66, view.ColumnSince: 86, view.ColumnBy: 120,
 }
 
+// dispensable are the columns that go, one after another, where the window is too
+// narrow to leave program and destination leastShared.
+var dispensable = []view.Column{view.ColumnSince, view.ColumnBy, view.ColumnSent, view.ColumnReceived}
+
+const leastShared float32 = 330
+
 const (
-	rowInset  float32 = 12
-	columnGap float32 = 12
+	rowInset   float32 = 14
+	columnGap  float32 = 12
+	amountsGap float32 = 12 // more room after the amounts, which end at the right
 )
 
 var columnKeys = map[view.Column]string{
@@ -39,25 +48,37 @@ func columnName(c view.Column) string {
 // cell is where one column is in a row of some width.
 type cell struct{ x, width float32 }
 
-// place finds the cells of all columns.
+// place finds the cells of all columns; those that have no room have no width.
 func place(width float32) map[view.Column]cell {
-	left := width - 2*rowInset - columnGap*float32(len(view.Columns)-1)
-	for _, w := range columnWidths {
-		left -= w
-	}
 	cells := make(map[view.Column]cell, len(view.Columns))
+	left := width - 2*rowInset - amountsGap + columnGap
+	for _, c := range view.Columns {
+		left -= columnWidths[c] + columnGap
+	}
+	gone := 0
+	for gone < len(dispensable) && left < leastShared {
+		left += columnWidths[dispensable[gone]] + columnGap
+		gone++
+	}
 	x := rowInset
 	for _, c := range view.Columns {
+		if slices.Contains(dispensable[:gone], c) {
+			cells[c] = cell{}
+			continue
+		}
 		w, fixed := columnWidths[c]
 		switch {
 		case fixed:
 		case c == view.ColumnProgram:
-			w = left * .42
+			w = left * .44
 		default:
-			w = left * .58
+			w = left * .56
 		}
 		cells[c] = cell{x, max(w, 20)}
 		x += max(w, 20) + columnGap
+		if c == view.ColumnReceived {
+			x += amountsGap
+		}
 	}
 	return cells
 }
@@ -85,11 +106,11 @@ func newHeader(o view.Order, sort func(view.Order)) *header {
 func (h *header) at(x float32) view.Column {
 	cells := place(h.Size().Width)
 	for _, c := range view.Columns {
-		if at := cells[c]; x < at.x+at.width+columnGap/2 {
+		if at := cells[c]; at.width > 0 && x < at.x+at.width+columnGap/2 {
 			return c
 		}
 	}
-	return view.Columns[len(view.Columns)-1]
+	return h.order.Column
 }
 
 // Tapped sorts.
@@ -138,18 +159,20 @@ type headerRenderer struct {
 }
 
 func (r *headerRenderer) Destroy()           {}
-func (r *headerRenderer) MinSize() fyne.Size { return fyne.NewSize(640, 38) }
+func (r *headerRenderer) MinSize() fyne.Size { return fyne.NewSize(480, 38) }
 
 func (r *headerRenderer) Layout(s fyne.Size) {
 	cells := place(s.Width)
 	for c, t := range r.names {
 		at := cells[c]
+		t.Hidden = at.width == 0
 		width := t.MinSize().Width
 		x := at.x
 		if rightAligned(c) {
 			x = at.x + at.width - width
 		}
 		if c == r.h.order.Column {
+			r.arrow.Hidden = t.Hidden
 			mark := x + width + 3
 			if rightAligned(c) {
 				mark = x - 16

@@ -21,7 +21,6 @@ type piece struct {
 	*canvas.Text
 	full  string
 	width float32
-	name  fyne.ThemeColorName
 	cut   widget.Cut
 }
 
@@ -32,8 +31,11 @@ func (p *piece) say(s string, width float32, c fyne.ThemeColorName) {
 	if s == p.full && width == p.width && p.Color == shade {
 		return
 	}
-	p.full, p.width, p.name, p.Color = s, width, c, shade
-	p.Text.Text = widget.Elided(s, width, p.TextSize, p.TextStyle, p.cut)
+	p.full, p.width, p.Color = s, width, shade
+	p.Text.Text = ""
+	if width > 0 {
+		p.Text.Text = widget.Elided(s, width, p.TextSize, p.TextStyle, p.cut)
+	}
 	p.Refresh()
 }
 
@@ -196,7 +198,7 @@ func (r *connectionRow) CreateRenderer() fyne.WidgetRenderer { return &connectio
 type connectionRenderer struct{ r *connectionRow }
 
 func (x *connectionRenderer) Destroy()           {}
-func (x *connectionRenderer) MinSize() fyne.Size { return fyne.NewSize(640, rowHeight) }
+func (x *connectionRenderer) MinSize() fyne.Size { return fyne.NewSize(480, rowHeight) }
 func (x *connectionRenderer) Layout(fyne.Size)   { x.r.draw() }
 func (x *connectionRenderer) Refresh()           { x.r.draw() }
 

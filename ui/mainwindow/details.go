@@ -51,12 +51,8 @@ func (d *details) show(f flow.Flow, live bool) {
 	name := view.ProgramName(f.Process)
 	glyph, known := view.ProgramGlyph(f.Process)
 	d.tile.Set(name, glyph, known, d.page.w.icon(f.Process.Icon))
-	host, address := view.Destination(f.Remote)
-	way := "  →  "
-	if f.Direction == flow.In {
-		way = "  ←  "
-	}
-	d.title.Set([]widget.Piece{{S: name, Bold: true}, {S: way}, {S: host, Bold: true}}, theme.Foreground)
+	_, address := view.Destination(f.Remote)
+	d.title.Set(pieces(view.Headline(f)), theme.Foreground)
 	var facts []string
 	for _, s := range []string{d.verdict(f, live), address, path(f.Process)} {
 		if s != "" {

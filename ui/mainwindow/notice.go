@@ -39,7 +39,7 @@ func newNotice(c Clock, do func(func())) *notice {
 	shut := widget.NewLinkBtn("", "cross", n.hide)
 	n.card = widget.NewCard(container.NewBorder(nil, nil, widget.Inset(0, 0, 4, 8, widget.Middle(n.glyph)),
 		widget.HBox(6, widget.Middle(n.undo), widget.Middle(shut)), widget.Middle(n.words)), 8)
-	n.root = widget.Inset(0, 14, 22, 22, n.card)
+	n.root = widget.Inset(0, 14, 20, 20, n.card)
 	n.root.Hide()
 	return n
 }

@@ -75,11 +75,7 @@ func (r *ruleRow) draw() {
 	spans := view.Sentence(x, now)
 	if said := view.Plain(spans); said != r.said || r.sentence.Color != tone {
 		r.said = said
-		pieces := make([]widget.Piece, len(spans))
-		for i, s := range spans {
-			pieces[i] = widget.Piece{S: s.Text, Bold: s.Strong}
-		}
-		r.sentence.Set(pieces, tone)
+		r.sentence.Set(pieces(spans), tone)
 	}
 	r.facts.SetText(view.RuleFacts(x, now))
 	left := view.LifetimeLeft(x.Lifetime, now)
@@ -94,6 +90,15 @@ func (r *ruleRow) draw() {
 	r.onOff.Set(x.Enabled)
 	r.place()
 	r.drawBack()
+}
+
+// pieces are a sentence as a widget takes it.
+func pieces(spans []view.Span) []widget.Piece {
+	out := make([]widget.Piece, len(spans))
+	for i, s := range spans {
+		out[i] = widget.Piece{S: s.Text, Bold: s.Strong}
+	}
+	return out
 }
 
 // icon is the picture of a program that is installed under its own name; a file

@@ -48,7 +48,7 @@ func newStrip(c Clock, waiting func()) *strip {
 		widget.HBox(12, widget.Middle(s.waiting), widget.Middle(s.total)), widget.Inset(0, 0, 6, 6, widget.Middle(s.mode)))
 	s.card = widget.NewCard(widget.Inset(0, 0, 18, 18, line), 0)
 	s.card.Radius, s.card.Line = 0, ""
-	s.root = container.NewBorder(widget.NewLine(), nil, nil, nil, container.NewStack(widget.Gap(38), s.card))
+	s.root = widget.VBox(widget.NewLine(), container.NewStack(widget.Gap(40), s.card))
 	s.draw()
 	return s
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Size is how large the window is at first.
-var Size = fyne.NewSize(1020, 680)
+var Size = fyne.NewSize(1160, 720)
 
 // Window is the main window. Its exported methods may be called from any goroutine.
 type Window struct {
@@ -91,7 +91,7 @@ func (w *Window) build(o Options) {
 		entries = append(entries, entry{k.glyph, text.T("page." + k.key)})
 	}
 	w.side = newSideBar(entries, w.turn)
-	body := container.NewBorder(nil, w.notice.object(), nil, nil, widget.Inset(18, 14, 22, 22, w.holder))
+	body := container.NewBorder(nil, w.notice.object(), nil, nil, widget.Inset(18, 16, 20, 20, w.holder))
 	w.root = container.NewStack(widget.NewBackground(),
 		container.New(frame{}, w.side.object(), body, w.strip.object()))
 	w.turn(0)
@@ -149,7 +149,7 @@ func (w *Window) RulesChanged() {
 }
 
 // StatusChanged brings a new status.
-func (w *Window) StatusChanged(s api.Status) { w.do(func() { w.strip.set(s) }) }
+func (w *Window) StatusChanged(s api.Status) { w.do(func() { w.reached(s) }) }
 
 // Disconnected says that the service can't be reached.
 func (w *Window) Disconnected() { w.do(w.strip.lost) }
@@ -212,7 +212,7 @@ func (w *Window) failed(err error) {
 // what is left.
 type frame struct{}
 
-const sideWidth float32 = 196
+const sideWidth float32 = 184
 
 func (frame) MinSize(o []fyne.CanvasObject) fyne.Size {
 	body, strip := o[1].MinSize(), o[2].MinSize()

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"fyne.io/fyne/v2"
 
+	"sekisho/app/api"
+	"sekisho/app/flow"
 	appprompt "sekisho/app/prompt"
+	"sekisho/app/rule"
+	"sekisho/ui/mainwindow"
 	"sekisho/ui/prompt"
 	"sekisho/ui/sample"
 	"sekisho/ui/view"
@@ -20,6 +25,10 @@ func screens() []screen {
 		{name: "prompt-incoming", content: promptScreen("incoming", false, false)},
 		{name: "prompt-unknown", content: promptScreen("unknown", false, false)},
 		{name: "prompt-details", content: promptScreen("script", false, true)},
+		{name: "connections", content: mainScreen(mainwindow.Connections, sample.Connections(), sample.Rules(), nil), size: mainwindow.Size},
+		{name: "rules", content: mainScreen(mainwindow.Rules, sample.Connections(), sample.Rules(), nil), size: mainwindow.Size},
+		{name: "connections-empty", content: mainScreen(mainwindow.Connections, nil, nil, nil), size: mainwindow.Size},
+		{name: "rules-not-protecting", content: mainScreen(mainwindow.Rules, nil, nil, &api.Status{Mode: api.ModeOff}), size: mainwindow.Size},
 	}
 }
 
@@ -41,5 +50,20 @@ func promptScreen(name string, others, details bool) func() fyne.CanvasObject {
 		clock = clock.Add(prompt.ArmDelay)
 		v.Tick()
 		return v.Root()
+	}
+}
+
+// mainScreen shows a page of the main window, with a status or a good one.
+func mainScreen(page string, flows []flow.Flow, rules []rule.Rule, status *api.Status) func() fyne.CanvasObject {
+	return func() fyne.CanvasObject {
+		service := sample.NewService(flows, rules)
+		if status != nil {
+			service.SetStatus(*status)
+		}
+		o, err := mainwindow.Preview(context.Background(), service, sample.Clock{}, mainwindow.Options{}, page, true)
+		if err != nil {
+			panic(err) // a sample never fails
+		}
+		return o
 	}
 }

@@ -260,3 +260,12 @@ func Rules() []rule.Rule {
 	}
 	return rules
 }
+
+// Clock stands still at Now; nothing that waits for it ever happens.
+type Clock struct{}
+
+// Now is the moment at which the samples play.
+func (Clock) Now() time.Time { return Now }
+
+// AfterFunc never calls f.
+func (Clock) AfterFunc(time.Duration, func()) (stop func() bool) { return func() bool { return true } }

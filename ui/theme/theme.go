@@ -136,6 +136,11 @@ func (t *Theme) Color(n fyne.ThemeColorName, v fyne.ThemeVariant) color.Color {
 		return color.NRGBA{R: 0x3B, G: 0x82, B: 0xF6, A: 110}
 	case fynetheme.ColorNameSelection:
 		return color.NRGBA{R: 0x3B, G: 0x82, B: 0xF6, A: 70}
+	case fynetheme.ColorNameShadow: // also at the end of what can be scrolled
+		if dark {
+			return color.NRGBA{A: 70}
+		}
+		return color.NRGBA{A: 22}
 	case fynetheme.ColorNameHover:
 		if dark {
 			return color.NRGBA{R: 0xFF, G: 0xFF, B: 0xFF, A: 14}

@@ -82,6 +82,12 @@ func Destination(e flow.Endpoint) (name, address string) {
 	return name, address
 }
 
+// Headline is a flow in a few words: "curl to example.com".
+func Headline(f flow.Flow) []Span {
+	host, _ := Destination(f.Remote)
+	return spans(text.T("connection.headline."+f.Direction.String(), "Program", strong(ProgramName(f.Process)), "Remote", strong(host)))
+}
+
 // Describe is a flow in one line of text, for the clipboard.
 func Describe(f flow.Flow) string {
 	name, address := Destination(f.Remote)

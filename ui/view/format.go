@@ -26,6 +26,15 @@ func Bytes(n uint64) string {
 	return ""
 }
 
+// Number is a count with a comma between thousands, as English and Japanese write it.
+func Number(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
 // Moment is a time as short as it can be told from now: the clock today, the day
 // before that, the year where it isn't this one.
 func Moment(t, now time.Time) string {

@@ -18,6 +18,14 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+func TestNumber(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
+		if got := Number(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestTimes(t *testing.T) {
 	type pair struct{ en, ja string }
 	for i, want := range []pair{{"09:05", "09:05"}, {"2 Nov, 12:00", "11月2日 12:00"}, {"3 Nov 2025", "2025年11月3日"}} {

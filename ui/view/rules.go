@@ -106,9 +106,9 @@ func RuleFacts(r rule.Rule, now time.Time) string {
 	case r.Hits == 0:
 		facts = append(facts, text.T("rules.never-used"))
 	case r.LastUsed.IsZero():
-		facts = append(facts, text.T("rules.hits", "N", r.Hits))
+		facts = append(facts, text.T("rules.hits", "N", Number(r.Hits)))
 	default:
-		facts = append(facts, text.T("rules.hits", "N", r.Hits), text.T("rules.last-used", "Ago", Ago(r.LastUsed, now)))
+		facts = append(facts, text.T("rules.hits", "N", Number(r.Hits)), text.T("rules.last-used", "Ago", Ago(r.LastUsed, now)))
 	}
 	return strings.Join(facts, "  ·  ")
 }

@@ -89,13 +89,16 @@ func RuleProgram(p rule.Program) string {
 			return untrusted(path.Base(s))
 		}
 	}
-	for _, s := range []string{p.App, p.Package, p.Unit, p.Parent} {
+	for _, s := range []string{p.App, p.Package, unit(p.Unit), p.Parent} {
 		if s != "" {
 			return untrusted(path.Base(s))
 		}
 	}
 	return ""
 }
+
+// unit is what people call a systemd unit.
+func unit(s string) string { return strings.TrimSuffix(s, ".service") }
 
 func programPhrase(r rule.Rule) string {
 	p := r.Program
@@ -111,12 +114,12 @@ func programPhrase(r rule.Rule) string {
 	case p.Package != "":
 		s, p.Package = say("package", p.Package), ""
 	case p.Unit != "":
-		s, p.Unit = say("unit", p.Unit), ""
+		s, p.Unit = say("unit", unit(p.Unit)), ""
 	default:
 		s = text.T("rule.program.any")
 	}
 	narrower := []struct{ key, value string }{
-		{"in-app", p.App}, {"from-package", p.Package}, {"in-unit", p.Unit}, {"started-by", path.Base(p.Parent)}, {"run-by", r.User},
+		{"in-app", p.App}, {"from-package", p.Package}, {"in-unit", unit(p.Unit)}, {"started-by", path.Base(p.Parent)}, {"run-by", r.User},
 	}
 	for _, n := range narrower {
 		if n.value != "" && n.value != "." {

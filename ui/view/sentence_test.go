@@ -159,7 +159,7 @@ func TestRulesAreGroupedAndFound(t *testing.T) {
 func TestRuleFacts(t *testing.T) {
 	speak(t, "en")
 	r := rule.Rule{Program: rule.Program{Path: "/usr/bin/curl"}, Hits: 2, LastUsed: noon.Add(-5 * time.Minute)}
-	if got := RuleFacts(r, noon); got != "/usr/bin/curl  ·  used 2 times  ·  last 5 minutes ago" {
+	if got := RuleFacts(r, noon); got != "/usr/bin/curl  ·  used 2 times  ·  last used 5 minutes ago" {
 		t.Error(got)
 	}
 	if got := RuleFacts(rule.Rule{}, noon); got != "never used" {
