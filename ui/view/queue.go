@@ -98,11 +98,12 @@ func (q *Queue) Recall() {
 // curl (2), Firefox"; "" if there are none.
 func (q *Queue) Others() string {
 	var names []string
-	count := map[string]int{}
+	count, others := map[string]int{}, 0
 	for _, p := range q.prompts {
 		if p.ID == q.current {
 			continue
 		}
+		others++
 		n := ProgramName(p.Flow.Process)
 		if count[n]++; count[n] == 1 {
 			names = append(names, n)
@@ -124,7 +125,7 @@ func (q *Queue) Others() string {
 	for _, n := range names[1:] {
 		list += text.T("prompt.list-comma") + n
 	}
-	return text.T("prompt.others", "N", len(q.prompts)-1, "Programs", list+more)
+	return text.T("prompt.others", "N", others, "Programs", list+more)
 }
 
 func (q *Queue) index(id string) int {
