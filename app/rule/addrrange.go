@@ -129,11 +129,9 @@ func (r AddrRange) prefixes() (nets []netip.Prefix) {
 	hi, lo := halves(r.From)
 	eh, el := halves(r.To)
 	for {
+		// The largest block that begins here and does not end after To. IPv4 is held as
+		// ::ffff:0:0/96, which bounds its blocks to 32 bits.
 		host := trailingZeros(hi, lo)
-		if v4 {
-			host = min(host, 32)
-		}
-		// The largest block that begins here and does not end after To.
 		for host > 0 && blockEndsAfter(hi, lo, host, eh, el) {
 			host--
 		}
