@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -31,7 +32,7 @@ func FuzzReadFile(f *testing.F) {
 			if rules != nil {
 				t.Fatal("a bad file gave rules")
 			}
-			if _, ok := err.(*FileError); !ok {
+			if f := (*FileError)(nil); !errors.As(err, &f) {
 				t.Fatalf("error of type %T: %v", err, err)
 			}
 			return

@@ -79,14 +79,14 @@ func (s *Set) winner(q *Query, now Clock) (rank, bool) {
 
 // NextEnd is how long it takes until the next rule's lifetime ends at a moment; false
 // if none does. The engine then takes ended rules out.
-func (s *Set) NextEnd(now Clock) (next time.Duration, any bool) {
+func (s *Set) NextEnd(now Clock) (next time.Duration, found bool) {
 	for _, r := range s.timed {
 		left, _ := Left(r, now)
-		if !any || left < next {
-			next, any = left, true
+		if !found || left < next {
+			next, found = left, true
 		}
 	}
-	return next, any
+	return next, found
 }
 
 // NeedsSHA256 reports whether a rule asks for the checksum of the executable at path:
