@@ -41,13 +41,21 @@ func build(pkg string) (string, error) {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	file := filepath.Join(dir, filepath.Base(pkg))
-	c := exec.Command(goCommand(), "build", "-trimpath", "-buildvcs=false", "-o", file, "./"+pkg)
+	c := exec.Command(goCommand(), "build", "-buildvcs=false", "-o", file, "./"+pkg)
 	c.Dir = root
-	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	c.Env = append(os.Environ(), "CGO_ENABLED="+cgo(pkg), "GOFLAGS=")
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	return file, nil
+}
+
+// cgo is "1" for the one program that has windows, else "0".
+func cgo(pkg string) string {
+	if pkg == "app/sekisho" {
+		return "1"
+	}
+	return "0"
 }
 
 // goCommand is the go command that is on the path, else where it is usually put.

@@ -20,6 +20,9 @@ const (
 	siteAddr = "203.0.113.7"
 )
 
+// buttonsWait is longer than the time in which a new prompt ignores clicks.
+const buttonsWait = 1200 * time.Millisecond
+
 // asked is what the demo reads of a prompt (CONTRACT.md).
 type asked struct {
 	Program struct{ Path string }
@@ -67,13 +70,13 @@ func play(s *stage, o options) {
 	s.step("The prompt is there after %v. The connection waits.", time.Since(began).Round(10*time.Millisecond))
 	answerWithMouse(s, o, screen, window)
 	// The proof is from before the answer: what left until then.
-	if syn := lab.SYN(netip.AddrPortFrom(addr, 80)); wire.Lost() > 0 || len(beforeAnswer(wire.Packets(syn), screen.clicked)) > 0 {
+	if syn := lab.SYN(netip.AddrPortFrom(addr, 80)); wire.Lost() > 0 || len(beforeAnswer(wire.Packets(syn), s.clicked)) > 0 {
 		s.Fatalf("the connection left the host before the answer")
 	}
 	s.say("On the other host's wire nothing of it had been seen until the click.")
 
 	first.await(s, web.Page)
-	s.step("curl has its page %v after the click: %q", time.Since(screen.clicked).Round(time.Millisecond), strings.TrimSpace(web.Page))
+	s.step("curl has its page %v after the click: %q", first.ended.Sub(s.clicked).Round(time.Millisecond), strings.TrimSpace(web.Page))
 
 	rule := awaitRule(s, service, curl)
 	s.step("The rule that remains: %s, %s, to %s, %s.", rule.Action, rule.Program.Path, rule.Remote.Name, rule.Lifetime.Kind)
@@ -92,7 +95,6 @@ func play(s *stage, o options) {
 
 // answerWithMouse chooses "Always" and clicks on Allow, as a person would.
 func answerWithMouse(s *stage, o options, screen *screen, window image.Rectangle) {
-	// The buttons get their colour when they are armed, a moment after the window.
 	var shown image.Image
 	find := func(what string, fills []uint32, width, height int) (area image.Rectangle) {
 		s.within(10*time.Second, "find "+what, func() (err error) {
@@ -103,12 +105,24 @@ func answerWithMouse(s *stage, o options, screen *screen, window image.Rectangle
 		return area
 	}
 	allow := find("the button Allow", allowFill, window.Dx()/4, 24)
+	time.Sleep(buttonsWait)
+	shown = screen.picture(s, window)
 	s.must("save picture", savePicture(filepath.Join(o.pictures, "prompt.png"), shown))
 	choices := find("the choices of how long", grooveFill, window.Dx()/2, 16)
 	// The last one is "Always".
 	screen.click(s, window.Min.Add(image.Pt(choices.Max.X-choices.Dx()/16, center(choices).Y)))
 	s.step("A click on \"Always\", then a click on \"Allow\".")
-	screen.click(s, window.Min.Add(center(allow)))
+	at := window.Min.Add(center(allow))
+	screen.click(s, at)
+	s.clicked = screen.clicked
+	// On a slow machine the window may have been drawn later than it seemed.
+	for range 5 {
+		if screen.promptGone(s) {
+			return
+		}
+		screen.click(s, at)
+	}
+	s.Fatalf("the prompt stays after clicks on Allow")
 }
 
 func beforeAnswer(packets []lab.Packet, answer time.Time) []lab.Packet {
@@ -125,18 +139,30 @@ func beforeAnswer(packets []lab.Packet, answer time.Time) []lab.Packet {
 type download struct {
 	*lab.Command
 	out, complaint bytes.Buffer
+	ended          time.Time // set before done is closed
+	done           chan struct{}
+	err            error
 }
 
 func fetch(s *stage, l *lab.Lab, curl string) *download {
-	d := &download{Command: l.Home.Command(s.Context(), curl, "-sS", "--max-time", "90", "http://"+site+"/").Filtered()}
+	d := &download{
+		Command: l.Home.Command(s.Context(), curl, "-sS", "--max-time", "90", "http://"+site+"/").Filtered(),
+		done:    make(chan struct{}),
+	}
 	d.Stdout, d.Stderr = &d.out, &d.complaint
 	s.must("start curl", d.Start())
+	go func() {
+		d.err = d.Wait()
+		d.ended = time.Now()
+		close(d.done)
+	}()
 	return d
 }
 
 func (d *download) await(s *stage, page string) {
-	if err := d.Wait(); err != nil {
-		s.Fatalf("curl: %v: %s", err, d.complaint.String())
+	<-d.done
+	if d.err != nil {
+		s.Fatalf("curl: %v: %s", d.err, d.complaint.String())
 	}
 	if d.out.String() != page {
 		s.Fatalf("curl got %q, want %q", d.out.String(), page)
@@ -164,11 +190,11 @@ func awaitPrompt(s *stage, service *lab.Service, program string) asked {
 func awaitRule(s *stage, service *lab.Service, program string) kept {
 	var found kept
 	s.within(5*time.Second, "look for the rule", func() error {
-		var all []kept
-		if err := service.CtlJSON(s.Context(), &all, "rule", "list"); err != nil {
+		var file struct{ Rules []kept }
+		if err := service.CtlJSON(s.Context(), &file, "rule", "list"); err != nil {
 			return err
 		}
-		for _, r := range all {
+		for _, r := range file.Rules {
 			if sameFile(r.Program.Path, program) {
 				found = r
 				return nil

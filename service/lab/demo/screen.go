@@ -4,10 +4,13 @@ import (
 	"image"
 	"image/draw"
 	"image/png"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/jezek/xgb"
 
 	"sekisho/service/lab"
 	"sekisho/ui/uitest"
@@ -29,6 +32,7 @@ type screen struct {
 func openScreen(s *stage, l *lab.Lab, o options, service *lab.Service) *screen {
 	dir := filepath.Join(l.Dir, "desktop")
 	s.must("open display", os.Mkdir(dir, 0o700))
+	xgb.Logger.SetOutput(io.Discard) // it tells each time that the display wants no password
 	desktop, err := uitest.New(s.Context(), dir)
 	s.must("open display", err)
 	l.Cleanup(desktop.Close)
@@ -47,6 +51,11 @@ func (c *screen) awaitPrompt(s *stage) image.Rectangle {
 	w, err := c.desktop.WaitWindow(s.Context(), promptTitle, 10*time.Second)
 	s.must("wait for the prompt's window", err)
 	return image.Rect(w.X, w.Y, w.X+w.Width, w.Y+w.Height)
+}
+
+// promptGone reports whether the prompt's window leaves within a moment.
+func (c *screen) promptGone(s *stage) bool {
+	return c.desktop.WaitNoWindow(s.Context(), promptTitle, 2*time.Second) == nil
 }
 
 // mainWindow opens the main window's rules from the tray menu and returns its picture.
