@@ -112,7 +112,8 @@ func fromStatus(ctx context.Context, socket string, err error, dial *Error) erro
 		if dial != nil {
 			return dial
 		}
-		return Errorf(NoService, "The Sekisho service at %s ended the connection (%s); it may be restarting, try again", socket, s.Message())
+		// What gRPC says of it is of no use to a person.
+		return Errorf(NoService, "The Sekisho service at %s ended the connection; it may be restarting, or you have too many connections open: try again", socket)
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return &Error{Code: NotPermitted, Message: s.Message()}
 	case codes.InvalidArgument:

@@ -371,7 +371,9 @@ func details(p prompt.Prompt) string {
 	for _, parent := range q.Parents {
 		line("started by", fmt.Sprintf("%s (process %d)", word(parent.Path), parent.PID))
 	}
-	line("from", word(f.Local.String()))
+	if f.Local.Addr.IsValid() {
+		line("from", f.Local.String())
+	}
 	line("to", remoteOf(f))
 	if f.Remote.Addr.IsValid() {
 		line("address", f.Remote.Addr.String())

@@ -8,9 +8,13 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sekisho/app/api"
 	"sekisho/app/flow"
@@ -50,9 +54,6 @@ type Attending struct {
 	UID   uint32
 	Admin bool
 }
-
-// Boot is the boot id that the backend's lifetimes have.
-const Boot = "5a1d3a5e-0000-4000-8000-000000000000"
 
 // New makes a Backend in mode ask without rules.
 func New(version string, since time.Time) *Backend {
@@ -230,9 +231,16 @@ func (b *Backend) EditRule(_ context.Context, r rule.Rule, span time.Duration) (
 }
 
 func begun(r rule.Rule, span time.Duration) (rule.Rule, error) {
-	now := rule.Clock{Boot: Boot, Since: time.Hour, Wall: time.Now()}
-	l, err := rule.NewLifetime(r.Lifetime.Kind, span, now, r.Lifetime.Process)
-	r.Lifetime = l
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return r, err
+	}
+	var since unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &since); err != nil {
+		return r, err
+	}
+	now := rule.Clock{Boot: strings.TrimSpace(string(boot)), Since: time.Duration(since.Nano()), Wall: time.Now()}
+	r.Lifetime, err = rule.NewLifetime(r.Lifetime.Kind, span, now, r.Lifetime.Process)
 	return r, err
 }
 
