@@ -84,14 +84,11 @@ func (v *View) buildWarnings() fyne.CanvasObject {
 func (v *View) buildFacts() fyne.CanvasObject {
 	box := widget.VBox()
 	for _, f := range v.q.Facts {
-		c, words := theme.Muted, theme.Foreground
-		switch f.Level {
-		case view.GoodFact:
+		c := theme.Muted
+		if f.Level == view.GoodFact {
 			c = theme.Good
-		case view.WarnFact:
-			c, words = theme.Warn, theme.Warn
 		}
-		line := widget.NewElided(f.Text, theme.Medium, false, words, widget.CutEnd)
+		line := widget.NewElided(f.Text, theme.Medium, false, theme.Foreground, widget.CutEnd)
 		box.Add(container.NewBorder(nil, nil,
 			container.NewHBox(widget.Middle(widget.NewGlyph(f.Glyph, c, 17)), widget.HGap(2)), nil,
 			widget.Middle(line)))

@@ -39,13 +39,14 @@ func Prompt(name string) prompt.Prompt {
 		hana.Parents = []flow.Ancestor{{ProcessID: flow.ProcessID{PID: 2077}, Path: "/usr/bin/thunar", Name: "Files"}}
 		p.Flow.Remote = flow.Endpoint{Addr: netip.MustParseAddr("185.220.101.47"), Port: 4444}
 		p.Warnings = []prompt.Warning{
-			{Code: "no-package", Text: "It comes from no package"},
-			{Code: "bare-address", Text: "It knows only an address, no name"},
+			{Code: prompt.WarnNoName, Text: "It connects to a bare address that it never looked up"},
+			{Code: prompt.WarnWritableFolder, Text: "The program is in a folder that its user can write to", Value: "/home/hana/Downloads"},
 		}
 	case "incoming":
 		hana.Program = flow.Program{Path: "/usr/bin/python3.11", Name: "python3.11", Package: "python3.11-minimal"}
 		hana.Args, hana.Parents = []string{"python3", "-m", "http.server"}, parents
 		hana.Inline = true
+		p.Warnings = []prompt.Warning{{Code: prompt.WarnInlineCode, Text: "It runs code from its command line or input, not from a file"}}
 		p.Flow.Direction = flow.In
 		p.Flow.Local.Port = 8000
 		p.Flow.Remote = flow.Endpoint{Addr: netip.MustParseAddr("192.168.1.20"), Port: 51822}
@@ -61,19 +62,6 @@ func Prompt(name string) prompt.Prompt {
 		p.Flows = 3
 	}
 	p.Flow.Process = &hana
-	p.Scopes = scopes(p.Flow)
+	p.Scopes = prompt.Scopes(p.Flow)
 	return p
-}
-
-func scopes(f flow.Flow) []prompt.Scope {
-	port := f.Remote.Port
-	if f.Direction == flow.In {
-		port = f.Local.Port
-	}
-	return []prompt.Scope{
-		{Kind: prompt.HostAndPort, To: f.Remote.Host(), Port: port},
-		{Kind: prompt.Host, To: f.Remote.Host()},
-		{Kind: prompt.Port, Port: port},
-		{Kind: prompt.Anything},
-	}
 }

@@ -20,7 +20,6 @@ type Level uint8
 const (
 	PlainFact Level = iota
 	GoodFact
-	WarnFact
 )
 
 // Fact is one line about a waiting flow: a glyph of package assets and a sentence.
@@ -226,11 +225,8 @@ func facts(f flow.Flow) []Fact {
 	if s := servicePhrase(f); s != "" {
 		out = append(out, Fact{"globe", s, PlainFact})
 	}
-	switch {
-	case p.Script != "":
+	if p.Script != "" {
 		out = append(out, Fact{"script", text.T("prompt.script", "Script", text.Safe(path.Base(p.Script)), "Program", executable(p)), PlainFact})
-	case p.Inline:
-		out = append(out, Fact{"terminal", text.T("prompt.inline", "Program", executable(p)), WarnFact})
 	}
 	if s := startedBy(p.Parents); s != "" {
 		out = append(out, Fact{"play", s, PlainFact})

@@ -172,10 +172,10 @@ func TestPreviewOfEveryCombination(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	p := question(func(p *prompt.Prompt) {
-		p.Warnings = []prompt.Warning{{Code: "listed", Text: "x", Value: "URLhaus"}, {Code: "from-the-future", Text: "It glows\u202e"}}
+		p.Warnings = []prompt.Warning{{Code: prompt.WarnWritableFolder, Text: "x", Value: "/tmp"}, {Code: "from-the-future", Text: "It glows\u202e"}}
 	})
 	language(t, "ja")
-	if got, want := Ask(p).Warnings, []string{"ブロックリスト「URLhaus」に載っています", `It glows\u202e`}; !slices.Equal(got, want) {
+	if got, want := Ask(p).Warnings, []string{"ほかのプログラムも書き込める /tmp にあります", `It glows\u202e`}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if q := Ask(p); q.Lifetimes[q.FirstLifetime].Lifetime != rule.Once {
@@ -183,6 +183,14 @@ func TestWarnings(t *testing.T) {
 	}
 	if q := Ask(question(nil)); q.Lifetimes[q.FirstLifetime].Lifetime != rule.Quit {
 		t.Error("a plain prompt does not begin with until it quits")
+	}
+}
+
+func TestEveryWarningIsTranslated(t *testing.T) {
+	for _, code := range []string{prompt.WarnNoName, prompt.WarnInlineCode, prompt.WarnWritableFolder, prompt.WarnFresh, prompt.WarnDeleted} {
+		if !text.Has("prompt.warning." + code) {
+			t.Errorf("no translation of %q", code)
+		}
 	}
 }
 
