@@ -60,6 +60,7 @@ func unreadable(err error) error {
 	return Errorf(Failed, "The service sent what this program cannot read (%v); one of them is of another version", err)
 }
 
+// Status asks how the firewall is.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	m, err := call(ctx, c, sekishopb.SekishoClient.Status, &sekishopb.Empty{})
 	if err != nil {
@@ -68,11 +69,13 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return UnpackStatus(m), nil
 }
 
+// SetMode changes the mode; administrators only.
 func (c *Client) SetMode(ctx context.Context, m Mode, span time.Duration) error {
 	_, err := call(ctx, c, sekishopb.SekishoClient.SetMode, &sekishopb.SetModeRequest{Mode: text(string(m)), Span: int64(span)})
 	return err
 }
 
+// Settings asks for the choices that are not rules.
 func (c *Client) Settings(ctx context.Context) (Settings, error) {
 	m, err := call(ctx, c, sekishopb.SekishoClient.Settings, &sekishopb.Empty{})
 	if err != nil {
@@ -81,11 +84,13 @@ func (c *Client) Settings(ctx context.Context) (Settings, error) {
 	return UnpackSettings(m), nil
 }
 
+// SetSettings changes them all; administrators only.
 func (c *Client) SetSettings(ctx context.Context, s Settings) error {
 	_, err := call(ctx, c, sekishopb.SekishoClient.SetSettings, PackSettings(s))
 	return err
 }
 
+// Rules lists the rules that the caller may see, in one slice however many there are.
 func (c *Client) Rules(ctx context.Context) ([]rule.Rule, error) {
 	var rules []rule.Rule
 	err := read(ctx, c, sekishopb.SekishoClient.Rules, &sekishopb.Empty{}, func(b *sekishopb.RuleBatch) error {
@@ -104,10 +109,13 @@ func (c *Client) Rules(ctx context.Context) ([]rule.Rule, error) {
 	return rules, nil
 }
 
+// AddRule saves a rule and returns it as the service keeps it.
 func (c *Client) AddRule(ctx context.Context, r rule.Rule, span time.Duration) (rule.Rule, error) {
 	return c.saveRule(ctx, sekishopb.SekishoClient.AddRule, r, span)
 }
 
+// EditRule replaces the rule with the same id; a zero span leaves a lifetime of the same kind
+// as it is.
 func (c *Client) EditRule(ctx context.Context, r rule.Rule, span time.Duration) (rule.Rule, error) {
 	return c.saveRule(ctx, sekishopb.SekishoClient.EditRule, r, span)
 }
@@ -124,16 +132,19 @@ func (c *Client) saveRule(ctx context.Context, method func(sekishopb.SekishoClie
 	return saved, nil
 }
 
+// EnableRule switches a rule on or off.
 func (c *Client) EnableRule(ctx context.Context, id string, on bool) error {
 	_, err := call(ctx, c, sekishopb.SekishoClient.EnableRule, &sekishopb.EnableRuleRequest{Id: text(id), On: on})
 	return err
 }
 
+// RemoveRule removes a rule for good.
 func (c *Client) RemoveRule(ctx context.Context, id string) error {
 	_, err := call(ctx, c, sekishopb.SekishoClient.RemoveRule, &sekishopb.RuleID{Id: text(id)})
 	return err
 }
 
+// ImportRules sends a file of at most MaxImport bytes in pieces; administrators only.
 func (c *Client) ImportRules(ctx context.Context, file []byte, replace bool) (int, error) {
 	if len(file) > MaxImport {
 		return 0, Errorf(BadRequest, "the file has %d bytes; at most %d can be imported, split it", len(file), MaxImport)
@@ -166,6 +177,7 @@ func (c *Client) ImportRules(ctx context.Context, file []byte, replace bool) (in
 	return int(m.GetAdded()), nil
 }
 
+// Prompts lists the prompts that the caller may answer, missed ones too.
 func (c *Client) Prompts(ctx context.Context) ([]prompt.Prompt, error) {
 	var prompts []prompt.Prompt
 	err := read(ctx, c, sekishopb.SekishoClient.Prompts, &sekishopb.Empty{}, func(b *sekishopb.PromptBatch) error {
@@ -184,6 +196,7 @@ func (c *Client) Prompts(ctx context.Context) ([]prompt.Prompt, error) {
 	return prompts, nil
 }
 
+// Answer settles a prompt; see PackAnswer for what does not travel.
 func (c *Client) Answer(ctx context.Context, id string, a prompt.Answer) (*rule.Rule, error) {
 	m, err := call(ctx, c, sekishopb.SekishoClient.Answer, PackAnswer(id, a))
 	if err != nil || m.GetRule() == nil {
@@ -196,10 +209,13 @@ func (c *Client) Answer(ctx context.Context, id string, a prompt.Answer) (*rule.
 	return &r, nil
 }
 
+// Attend reads events and calls f with each from the calling goroutine. It returns nil
+// when the service ended the stream without a fault, which it does not do by itself.
 func (c *Client) Attend(ctx context.Context, f func(Event)) error {
 	return read(ctx, c, sekishopb.SekishoClient.Attend, &sekishopb.Empty{}, eventsTo(f))
 }
 
+// Watch is Attend without the offer to answer.
 func (c *Client) Watch(ctx context.Context, f func(Event)) error {
 	return read(ctx, c, sekishopb.SekishoClient.Watch, &sekishopb.Empty{}, eventsTo(f))
 }
@@ -215,6 +231,7 @@ func eventsTo(f func(Event)) func(*sekishopb.Event) error {
 	}
 }
 
+// Connections lists the live flows that the caller may see.
 func (c *Client) Connections(ctx context.Context) ([]flow.Flow, error) {
 	var flows []flow.Flow
 	err := read(ctx, c, sekishopb.SekishoClient.Connections, &sekishopb.Empty{}, func(b *sekishopb.FlowBatch) error {
@@ -233,10 +250,13 @@ func (c *Client) Connections(ctx context.Context) ([]flow.Flow, error) {
 	return flows, nil
 }
 
+// FollowConnections calls f from the calling goroutine until the context ends or the service
+// lets go of a reader that is too slow.
 func (c *Client) FollowConnections(ctx context.Context, f func(flow.Flow)) error {
 	return read(ctx, c, sekishopb.SekishoClient.FollowConnections, &sekishopb.Empty{}, flowsTo(f))
 }
 
+// Activity calls f with what was decided, the oldest first, from the calling goroutine.
 func (c *Client) Activity(ctx context.Context, a ActivityFilter, f func(flow.Flow)) error {
 	return read(ctx, c, sekishopb.SekishoClient.Activity, PackFilter(a), flowsTo(f))
 }
@@ -252,6 +272,7 @@ func flowsTo(f func(flow.Flow)) func(*sekishopb.Flow) error {
 	}
 }
 
+// Explain asks what would be decided, and why.
 func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
 	m, err := call(ctx, c, sekishopb.SekishoClient.Explain, PackQuestion(q))
 	if err != nil {
@@ -264,6 +285,8 @@ func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
 	return e, nil
 }
 
+// Backup writes everything that is remembered to w; administrators only. After an error
+// what was written is of no use.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	return read(ctx, c, sekishopb.SekishoClient.Backup, &sekishopb.Empty{}, func(m *sekishopb.Chunk) error {
 		_, err := w.Write(m.GetContent())
@@ -274,6 +297,7 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 	})
 }
 
+// Restore sends a backup; administrators only. If r fails, nothing is restored.
 func (c *Client) Restore(ctx context.Context, r io.Reader) error {
 	stub, err := c.stub()
 	if err != nil {

@@ -119,7 +119,8 @@ func (a *asker) note(e api.Event) {
 }
 
 func (a *asker) enqueue(p prompt.Prompt) {
-	if p.State != prompt.Waiting && !(a.missed && p.State == prompt.Missed) {
+	wanted := p.State == prompt.Waiting || a.missed && p.State == prompt.Missed
+	if !wanted {
 		a.drop(p.ID)
 		return
 	}

@@ -212,7 +212,7 @@ func writeWhole(path string, write func(*os.File) error) error {
 	if err != nil {
 		return fileError("write", path, err)
 	}
-	defer os.Remove(f.Name()) // does nothing once it is renamed
+	defer func() { _ = os.Remove(f.Name()) }() // does nothing once it is renamed
 	err = write(f)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {

@@ -102,7 +102,9 @@ func daemonMain() {
 	}
 	<-terminated()
 	cancel()
-	<-ended
+	if err := <-ended; err != nil {
+		note(err.Error())
+	}
 	note("stopped")
 }
 
@@ -135,7 +137,7 @@ func setup(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	env.Defer(func() { os.RemoveAll(dir) })
+	env.Defer(func() { _ = os.RemoveAll(dir) })
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}

@@ -118,7 +118,9 @@ func waitFor(command *exec.Cmd, signals <-chan os.Signal, t *trial) (int, error)
 			if err := t.killAll(); err != nil {
 				return 0, errors.Join(why, err)
 			}
-			<-ended
+			if _, err := exitCode(command, <-ended); err != nil {
+				return 0, errors.Join(why, err)
+			}
 			return 0, why
 		}
 	}

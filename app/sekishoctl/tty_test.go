@@ -126,7 +126,12 @@ func TestAskAtTerminal(t *testing.T) {
 	s := server.New(b, server.Config{Socket: socket})
 	go func() { ended <- s.Run(ctx) }()
 	<-s.Ready()
-	defer func() { cancel(); <-ended }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
 
 	screen, command := terminal(t, []string{"SOCKET=" + socket}, program(t, "ctl"), "ask")
 	screen.expect("waiting for questions")

@@ -19,8 +19,9 @@ const (
 	maxBackup = 4 << 30
 )
 
+// Backup sends the file in pieces.
 func (s *Server) Backup(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[sekishopb.Chunk]) error {
-	return relay(s, stream.Context(), patience, func(ctx context.Context, push func(*sekishopb.Chunk)) error {
+	return relay(stream.Context(), s, patience, func(ctx context.Context, push func(*sekishopb.Chunk)) error {
 		return s.backend.Backup(ctx, chunkWriter{ctx, push})
 	}, stream.Send)
 }
@@ -44,6 +45,7 @@ func (w chunkWriter) Write(b []byte) (int, error) {
 	return written, nil
 }
 
+// Restore hands the pieces to the backend as one file, which is read as untrusted.
 func (s *Server) Restore(stream grpc.ClientStreamingServer[sekishopb.Chunk, sekishopb.Empty]) error {
 	if err := s.backend.Restore(stream.Context(), &chunkReader{stream: stream}); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // Connections lists the live flows that are the caller's to see.
 func (s *Server) Connections(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[sekishopb.FlowBatch]) error {
 	p := caller(stream.Context())
-	return relay(s, stream.Context(), patience, func(ctx context.Context, push func(*sekishopb.FlowBatch)) error {
+	return relay(stream.Context(), s, patience, func(ctx context.Context, push func(*sekishopb.FlowBatch)) error {
 		flows, err := s.backend.Connections(ctx)
 		if err != nil {
 			return err
@@ -35,13 +35,15 @@ func (s *Server) Connections(_ *sekishopb.Empty, stream grpc.ServerStreamingServ
 	}, stream.Send)
 }
 
+// FollowConnections streams the caller's flows as they open, change and close.
 func (s *Server) FollowConnections(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[sekishopb.Flow]) error {
 	p := caller(stream.Context())
-	return relay(s, stream.Context(), 0, func(ctx context.Context, push func(flow.Flow)) error {
+	return relay(stream.Context(), s, 0, func(ctx context.Context, push func(flow.Flow)) error {
 		return s.backend.FollowConnections(ctx, seenBy(p, push))
 	}, sendFlow(stream))
 }
 
+// Activity streams what was decided about the caller's flows.
 func (s *Server) Activity(q *sekishopb.ActivityRequest, stream grpc.ServerStreamingServer[sekishopb.Flow]) error {
 	a, err := api.UnpackFilter(q)
 	if err != nil {
@@ -51,7 +53,7 @@ func (s *Server) Activity(q *sekishopb.ActivityRequest, stream grpc.ServerStream
 		return err
 	}
 	p := caller(stream.Context())
-	return relay(s, stream.Context(), patience, func(ctx context.Context, push func(flow.Flow)) error {
+	return relay(stream.Context(), s, patience, func(ctx context.Context, push func(flow.Flow)) error {
 		return s.backend.Activity(ctx, a, seenBy(p, push))
 	}, sendFlow(stream))
 }

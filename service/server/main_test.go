@@ -74,7 +74,7 @@ func start(t *testing.T, change func(*Server)) *running {
 		return <-ended
 	}
 	t.Cleanup(func() {
-		r.client.Close()
+		_ = r.client.Close()
 		if err := r.stop(); err != nil {
 			t.Errorf("run: %v", err)
 		}

@@ -16,9 +16,9 @@ import (
 type permission uint8
 
 const (
-	refused permission = iota
 	// own: anybody, for what is theirs; the handler narrows what it shows and changes.
-	own
+	// Zero, which a missing row has, is no permission.
+	own permission = iota + 1
 	// admin: root and the group of administrators.
 	admin
 )

@@ -12,7 +12,7 @@ import (
 // Prompts lists those that the caller may answer.
 func (s *Server) Prompts(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[sekishopb.PromptBatch]) error {
 	p := caller(stream.Context())
-	return relay(s, stream.Context(), patience, func(ctx context.Context, push func(*sekishopb.PromptBatch)) error {
+	return relay(stream.Context(), s, patience, func(ctx context.Context, push func(*sekishopb.PromptBatch)) error {
 		prompts, err := s.backend.Prompts(ctx)
 		if err != nil {
 			return err
@@ -34,6 +34,8 @@ func (s *Server) Prompts(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[s
 	}, stream.Send)
 }
 
+// Answer settles a prompt of the caller's; the rule that it may leave is by the caller and, of
+// others than administrators, about the caller alone.
 func (s *Server) Answer(ctx context.Context, q *sekishopb.AnswerRequest) (*sekishopb.AnswerReply, error) {
 	id, a, err := api.UnpackAnswer(q)
 	if err != nil {
@@ -117,7 +119,7 @@ func (s *Server) events(stream grpc.ServerStreamingServer[sekishopb.Event], sour
 		return err
 	}
 	first := true
-	return relay(s, stream.Context(), 0, source, func(e api.Event) error {
+	return relay(stream.Context(), s, 0, source, func(e api.Event) error {
 		if first {
 			// What appeared between the first look and the subscription.
 			if err := v.learn(stream.Context()); err != nil {

@@ -27,7 +27,7 @@ var (
 // relay carries what source produces to send, through a bounded buffer, so that a slow
 // reader is never waited for: its stream ends with errSlow. A source that may be kept
 // waiting (wait) is, for as long as patience.
-func relay[T any](s *Server, ctx context.Context, wait time.Duration, source func(context.Context, func(T)) error, send func(T) error) error {
+func relay[T any](ctx context.Context, s *Server, wait time.Duration, source func(context.Context, func(T)) error, send func(T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &relayed[T]{ctx: ctx, wait: wait, queue: make(chan T, buffered), slow: make(chan struct{})}
@@ -48,7 +48,10 @@ func relay[T any](s *Server, ctx context.Context, wait time.Duration, source fun
 	err, running := r.watch(s.stopping, sourced, sent)
 	cancel()
 	if running {
-		<-sourced // the backend is not called back once a call is over
+		// The backend's call ends before ours does.
+		if late := <-sourced; err == nil {
+			err = late
+		}
 	}
 	return err
 }

@@ -21,7 +21,7 @@ const batch = 128
 // their own account.
 func (s *Server) Rules(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[sekishopb.RuleBatch]) error {
 	p := caller(stream.Context())
-	return relay(s, stream.Context(), patience, func(ctx context.Context, push func(*sekishopb.RuleBatch)) error {
+	return relay(stream.Context(), s, patience, func(ctx context.Context, push func(*sekishopb.RuleBatch)) error {
 		rules, err := s.backend.Rules(ctx)
 		if err != nil {
 			return err
@@ -43,6 +43,7 @@ func (s *Server) Rules(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[sek
 	}, stream.Send)
 }
 
+// AddRule saves a rule of the caller's.
 func (s *Server) AddRule(ctx context.Context, q *sekishopb.SaveRuleRequest) (*sekishopb.Rule, error) {
 	r, err := api.UnpackRule(q.GetRule())
 	if err != nil {
@@ -74,6 +75,7 @@ func (s *Server) AddRule(ctx context.Context, q *sekishopb.SaveRuleRequest) (*se
 	return api.PackRule(saved), nil
 }
 
+// EditRule replaces a rule of the caller's; what clients have no say in stays as it was.
 func (s *Server) EditRule(ctx context.Context, q *sekishopb.SaveRuleRequest) (*sekishopb.Rule, error) {
 	r, err := api.UnpackRule(q.GetRule())
 	if err != nil {
@@ -109,6 +111,7 @@ func (s *Server) EditRule(ctx context.Context, q *sekishopb.SaveRuleRequest) (*s
 	return api.PackRule(saved), nil
 }
 
+// EnableRule switches a rule of the caller's.
 func (s *Server) EnableRule(ctx context.Context, q *sekishopb.EnableRuleRequest) (*sekishopb.Empty, error) {
 	s.rules.Lock()
 	defer s.rules.Unlock()
@@ -123,6 +126,7 @@ func (s *Server) EnableRule(ctx context.Context, q *sekishopb.EnableRuleRequest)
 	return &sekishopb.Empty{}, nil
 }
 
+// RemoveRule removes a rule of the caller's.
 func (s *Server) RemoveRule(ctx context.Context, q *sekishopb.RuleID) (*sekishopb.Empty, error) {
 	s.rules.Lock()
 	defer s.rules.Unlock()
@@ -137,6 +141,7 @@ func (s *Server) RemoveRule(ctx context.Context, q *sekishopb.RuleID) (*sekishop
 	return &sekishopb.Empty{}, nil
 }
 
+// ImportRules gathers the pieces of a file, which the backend reads as untrusted.
 func (s *Server) ImportRules(stream grpc.ClientStreamingServer[sekishopb.ImportChunk, sekishopb.ImportReply]) error {
 	var (
 		file    bytes.Buffer

@@ -51,7 +51,7 @@ func TestSocketInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.SetUnlinkOnClose(false)
-	l.Close()
+	_ = l.Close()
 	if err := runAndStop(t, path); err != nil {
 		t.Errorf("with a stale socket: %v", err)
 	}

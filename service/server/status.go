@@ -17,6 +17,7 @@ func (s *Server) Status(ctx context.Context, _ *sekishopb.Empty) (*sekishopb.Sta
 	return api.PackStatus(status), nil
 }
 
+// SetMode is for administrators.
 func (s *Server) SetMode(ctx context.Context, q *sekishopb.SetModeRequest) (*sekishopb.Empty, error) {
 	mode, span := api.Mode(q.GetMode()), time.Duration(q.GetSpan())
 	if err := checkMode(mode); err != nil {
@@ -32,6 +33,7 @@ func (s *Server) SetMode(ctx context.Context, q *sekishopb.SetModeRequest) (*sek
 	return &sekishopb.Empty{}, nil
 }
 
+// Settings is everybody's to read: the prompt shows the deadline.
 func (s *Server) Settings(ctx context.Context, _ *sekishopb.Empty) (*sekishopb.SettingsMessage, error) {
 	settings, err := s.backend.Settings(ctx)
 	if err != nil {
@@ -40,6 +42,7 @@ func (s *Server) Settings(ctx context.Context, _ *sekishopb.Empty) (*sekishopb.S
 	return api.PackSettings(settings), nil
 }
 
+// SetSettings is for administrators.
 func (s *Server) SetSettings(ctx context.Context, q *sekishopb.SettingsMessage) (*sekishopb.Empty, error) {
 	settings := api.UnpackSettings(q)
 	if err := checkSettings(settings); err != nil {

@@ -169,6 +169,7 @@ func (b *Backend) Imported() int {
 	return b.imported
 }
 
+// Status gives the status as Change left it, with the counts of what there is.
 func (b *Backend) Status(context.Context) (api.Status, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -177,6 +178,7 @@ func (b *Backend) Status(context.Context) (api.Status, error) {
 	return s, nil
 }
 
+// SetMode changes the status and reports it.
 func (b *Backend) SetMode(_ context.Context, m api.Mode, span time.Duration) error {
 	b.Change(func(s *api.Status) {
 		s.Mode, s.ModeUntil = m, time.Time{}
@@ -187,12 +189,14 @@ func (b *Backend) SetMode(_ context.Context, m api.Mode, span time.Duration) err
 	return nil
 }
 
+// Settings gives the settings.
 func (b *Backend) Settings(context.Context) (api.Settings, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.settings, nil
 }
 
+// SetSettings keeps them.
 func (b *Backend) SetSettings(_ context.Context, s api.Settings) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -200,12 +204,14 @@ func (b *Backend) SetSettings(_ context.Context, s api.Settings) error {
 	return nil
 }
 
+// Rules lists all rules.
 func (b *Backend) Rules(context.Context) ([]rule.Rule, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]rule.Rule(nil), b.rules...), nil
 }
 
+// AddRule numbers the rule and begins its lifetime now.
 func (b *Backend) AddRule(_ context.Context, r rule.Rule, span time.Duration) (rule.Rule, error) {
 	r, err := begun(r, span)
 	if err != nil {
@@ -220,6 +226,7 @@ func (b *Backend) AddRule(_ context.Context, r rule.Rule, span time.Duration) (r
 	return r, nil
 }
 
+// EditRule replaces a rule.
 func (b *Backend) EditRule(_ context.Context, r rule.Rule, span time.Duration) (rule.Rule, error) {
 	if span > 0 || r.Lifetime.Kind != rule.Until {
 		var err error
@@ -244,6 +251,7 @@ func begun(r rule.Rule, span time.Duration) (rule.Rule, error) {
 	return r, err
 }
 
+// EnableRule switches a rule.
 func (b *Backend) EnableRule(_ context.Context, id string, on bool) error {
 	return b.change(id, func(r *rule.Rule) { r.Enabled = on })
 }
@@ -260,6 +268,7 @@ func (b *Backend) change(id string, f func(*rule.Rule)) error {
 	return api.Errorf(api.NotFound, "there is no rule %s", id)
 }
 
+// RemoveRule removes a rule.
 func (b *Backend) RemoveRule(_ context.Context, id string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -272,6 +281,7 @@ func (b *Backend) RemoveRule(_ context.Context, id string) error {
 	return api.Errorf(api.NotFound, "there is no rule %s", id)
 }
 
+// ImportRules reads a file with rule.ReadFile.
 func (b *Backend) ImportRules(_ context.Context, file []byte, replace bool) (int, error) {
 	rules, err := rule.ReadFile(file)
 	if err != nil {
@@ -291,6 +301,7 @@ func (b *Backend) ImportRules(_ context.Context, file []byte, replace bool) (int
 	return len(rules), nil
 }
 
+// Prompts lists all prompts.
 func (b *Backend) Prompts(context.Context) ([]prompt.Prompt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -345,6 +356,7 @@ func (b *Backend) Answer(ctx context.Context, id string, a prompt.Answer) (*rule
 	return &r, err
 }
 
+// Attend notes who attends, and is Watch.
 func (b *Backend) Attend(ctx context.Context, uid uint32, admin bool, f func(api.Event)) error {
 	b.mu.Lock()
 	b.attend = append(b.attend, Attending{uid, admin})
@@ -352,6 +364,7 @@ func (b *Backend) Attend(ctx context.Context, uid uint32, admin bool, f func(api
 	return b.Watch(ctx, f)
 }
 
+// Watch tells the status, and then what Emit is given.
 func (b *Backend) Watch(ctx context.Context, f func(api.Event)) error {
 	s, _ := b.Status(ctx)
 	f(api.Event{Status: &s})
@@ -367,12 +380,14 @@ func (b *Backend) Watch(ctx context.Context, f func(api.Event)) error {
 	return nil
 }
 
+// Connections lists all flows.
 func (b *Backend) Connections(context.Context) ([]flow.Flow, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]flow.Flow(nil), b.flows...), nil
 }
 
+// FollowConnections tells what Connect is given.
 func (b *Backend) FollowConnections(ctx context.Context, f func(flow.Flow)) error {
 	b.mu.Lock()
 	b.nextID++
@@ -386,6 +401,7 @@ func (b *Backend) FollowConnections(ctx context.Context, f func(flow.Flow)) erro
 	return nil
 }
 
+// Activity gives the history, without a limit, and with Follow what Connect is given.
 func (b *Backend) Activity(ctx context.Context, a api.ActivityFilter, f func(flow.Flow)) error {
 	b.mu.Lock()
 	history := append([]flow.Flow(nil), b.history...)
@@ -420,6 +436,7 @@ func (b *Backend) Explain(_ context.Context, q api.Question) (api.Explanation, e
 	}, nil
 }
 
+// Backup writes what was restored.
 func (b *Backend) Backup(_ context.Context, w io.Writer) error {
 	b.mu.Lock()
 	kept := bytes.Clone(b.kept)
@@ -428,6 +445,7 @@ func (b *Backend) Backup(_ context.Context, w io.Writer) error {
 	return err
 }
 
+// Restore keeps the file.
 func (b *Backend) Restore(_ context.Context, r io.Reader) error {
 	kept, err := io.ReadAll(r)
 	if err != nil {
