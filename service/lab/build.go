@@ -1,11 +1,15 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,10 +48,39 @@ func build(pkg string) (string, error) {
 	c := exec.Command(goCommand(), "build", "-buildvcs=false", "-o", file, "./"+pkg)
 	c.Dir = root
 	c.Env = append(os.Environ(), "CGO_ENABLED="+cgo(pkg), "GOFLAGS=")
+	if err := asInvoker(c, dir); err != nil {
+		return "", err
+	}
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	return file, nil
+}
+
+// asInvoker has c run as the person behind sudo, whose folders it writes to: files of
+// root in their caches would break every build after this one.
+func asInvoker(c *exec.Cmd, dir string) error {
+	id := os.Getenv("SUDO_UID")
+	if os.Geteuid() != 0 || id == "" || id == "0" {
+		return nil
+	}
+	account, err := user.LookupId(id)
+	if err != nil {
+		return err
+	}
+	uid, uidErr := strconv.Atoi(account.Uid)
+	gid, gidErr := strconv.Atoi(account.Gid)
+	if err := errors.Join(uidErr, gidErr); err != nil {
+		return err
+	}
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := os.Chown(d, uid, gid); err != nil {
+			return err
+		}
+	}
+	c.Env = append(c.Env, "HOME="+account.HomeDir)
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	return nil
 }
 
 // cgo is "1" for the one program that has windows, else "0".

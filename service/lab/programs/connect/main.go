@@ -58,7 +58,7 @@ func main() {
 	flag.IntVar(&o.count, "count", 1, "how many connections, one after the other")
 	flag.DurationVar(&o.every, "every", 0, "pause between them")
 	flag.DurationVar(&o.hold, "hold", 0, "keep all of them open this long after the last")
-	flag.DurationVar(&o.timeout, "timeout", 0, "give up after this long (0: the kernel's own time)")
+	flag.DurationVar(&o.timeout, "timeout", 150*time.Second, "give up after this long (0: the kernel's own time)")
 	flag.IntVar(&o.source, "source", 0, "source port")
 	flag.StringVar(&o.send, "send", "hello", "what to send")
 	flag.BoolVar(&o.echo, "echo", false, "wait for what was sent to come back")
