@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // What the prompt's parts are filled with, in light and in dark (ui/theme). A person
@@ -86,5 +87,15 @@ func savePicture(file string, img image.Image) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(png.Encode(f, img), f.Close())
+	return errors.Join(png.Encode(f, img), f.Close(), giveBack(file), giveBack(filepath.Dir(file)))
+}
+
+// giveBack makes the person behind sudo the owner of what was made for them.
+func giveBack(file string) error {
+	uid, uidErr := strconv.Atoi(os.Getenv("SUDO_UID"))
+	gid, gidErr := strconv.Atoi(os.Getenv("SUDO_GID"))
+	if uidErr != nil || gidErr != nil {
+		return nil // it was not sudo
+	}
+	return os.Chown(file, uid, gid)
 }
