@@ -87,6 +87,9 @@ func (s *sight) get() (visible bool, changed <-chan struct{}) {
 func (s *sight) wait(ctx context.Context) (seen context.Context, cancel context.CancelFunc, ok bool) {
 	for {
 		visible, changed := s.get()
+		if ctx.Err() != nil {
+			return nil, nil, false
+		}
 		if visible {
 			seen, cancel = context.WithCancel(ctx)
 			go func() {

@@ -70,9 +70,9 @@ func place(width float32) map[view.Column]cell {
 		switch {
 		case fixed:
 		case c == view.ColumnProgram:
-			w = left * .44
+			w = left * .46
 		default:
-			w = left * .56
+			w = left * .54
 		}
 		cells[c] = cell{x, max(w, 20)}
 		x += max(w, 20) + columnGap
@@ -91,14 +91,14 @@ func rightAligned(c view.Column) bool {
 // header names the columns; a tap sorts by one, another tap turns the order round.
 type header struct {
 	fynewidget.BaseWidget
+	page    *connectionsPage
 	order   view.Order
-	sort    func(view.Order)
 	hovered view.Column
 	over    bool
 }
 
-func newHeader(o view.Order, sort func(view.Order)) *header {
-	h := &header{order: o, sort: sort}
+func newHeader(p *connectionsPage) *header {
+	h := &header{page: p, order: p.flows.Order()}
 	h.ExtendBaseWidget(h)
 	return h
 }
@@ -122,7 +122,7 @@ func (h *header) Tapped(e *fyne.PointEvent) {
 		h.order = c.Natural()
 	}
 	h.Refresh()
-	h.sort(h.order)
+	h.page.sort(h.order)
 }
 
 func (h *header) MouseIn(e *desktop.MouseEvent) {

@@ -55,12 +55,7 @@ func newConnectionsPage(w *Window) *connectionsPage {
 	}
 	p.empty = newEmptyState()
 	p.details = newDetails(p)
-	head := newHeader(p.flows.Order(), func(o view.Order) {
-		p.flows.SetOrder(o)
-		p.list.ScrollToTop()
-		p.redraw()
-	})
-	table := widget.NewCard(container.NewBorder(head, nil, nil, nil, widget.Inset(2, 2, 0, 0, container.NewStack(p.list, p.empty.root))), 1)
+	table := widget.NewCard(container.NewBorder(newHeader(p), nil, nil, nil, widget.Inset(2, 2, 0, 0, container.NewStack(p.list, p.empty.root))), 1)
 	p.root = container.NewBorder(newHeading(text.T("page.connections"), p.count, p.field), p.details.root, nil, nil, table)
 	p.redraw()
 	return p
@@ -79,6 +74,13 @@ func (p *connectionsPage) seen(on bool) {
 
 // tick draws nothing: times of the day don't change with time.
 func (p *connectionsPage) tick() {}
+
+// sort brings the rows into another order.
+func (p *connectionsPage) sort(o view.Order) {
+	p.flows.SetOrder(o)
+	p.list.ScrollToTop()
+	p.redraw()
+}
 
 // sync takes all connections, and what happened since they were listed.
 func (p *connectionsPage) sync(flows, since []flow.Flow) {

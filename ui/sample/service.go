@@ -158,6 +158,13 @@ func (s *Service) Change(f flow.Flow) {
 	}
 }
 
+// Forget closes a connection without telling anybody.
+func (s *Service) Forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flows = slices.DeleteFunc(s.flows, func(o flow.Flow) bool { return o.ID == id })
+}
+
 // Stop makes the service go away: streams end, calls fail, until Start.
 func (s *Service) Stop() {
 	s.mu.Lock()
@@ -209,7 +216,7 @@ func Connections() []flow.Flow {
 		{"torrent", "tracker.debian.org", "130.89.148.77", 443, false, flow.TCP, 12 * kB, 9 * kB, 22 * time.Minute, flow.Allow, flow.By{Kind: flow.ByRule, ID: "4"}},
 		{"torrent", "", "91.189.95.21", 51413, true, flow.UDP, 1300 * MB, 84 * MB, 21 * time.Minute, flow.Allow, flow.By{Kind: flow.ByRule, ID: "5"}},
 		{"backup", "s3.eu-central-1.amazonaws.com", "52.219.170.34", 443, false, flow.TCP, 2400 * MB, 820 * kB, 51 * time.Minute, flow.Allow, flow.By{Kind: flow.ByRule, ID: "6"}},
-		{"time", "0.debian.pool.ntp.org", "185.125.190.57", 123, false, flow.UDP, 480, 480, 6 * time.Hour, flow.Allow, flow.By{Kind: flow.ByPreset, Name: "time"}},
+		{"time", "0.debian.pool.ntp.org", "185.125.190.57", 123, false, flow.UDP, 480, 480, 6 * time.Hour, flow.Allow, flow.By{Kind: flow.ByTrust}},
 		{"printer", "printer.local", "192.168.1.40", 631, false, flow.TCP, 9 * kB, 3 * kB, 90 * time.Minute, flow.Allow, flow.By{Kind: flow.ByTrust}},
 		{"share", "", "192.168.1.20", 445, true, flow.TCP, 640 * MB, 12 * MB, 2 * time.Hour, flow.Allow, flow.By{Kind: flow.ByRule, ID: "7"}},
 		{"game", "cm2-fra1.cm.steampowered.com", "162.254.197.54", 27018, false, flow.TCP, 88 * kB, 1200 * kB, 26 * time.Hour, flow.Allow, flow.By{Kind: flow.ByMode, Name: "learn"}},
