@@ -25,7 +25,6 @@ type fakeClock struct {
 	mu     sync.Mutex
 	now    time.Time
 	timers []*fakeTimer
-	added  chan struct{}
 }
 
 type fakeTimer struct {

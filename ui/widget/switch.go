@@ -42,13 +42,26 @@ func (s *Switch) Tapped(*fyne.PointEvent) {
 	}
 }
 
-func (s *Switch) MouseIn(*desktop.MouseEvent)    { s.hovered = true; s.Refresh() }
+// MouseIn shows that the switch can be turned.
+func (s *Switch) MouseIn(*desktop.MouseEvent) { s.hovered = true; s.Refresh() }
+
+// MouseMoved implements desktop.Hoverable.
 func (s *Switch) MouseMoved(*desktop.MouseEvent) {}
-func (s *Switch) MouseOut()                      { s.hovered = false; s.Refresh() }
-func (s *Switch) Cursor() desktop.Cursor         { return desktop.PointerCursor }
-func (s *Switch) FocusGained()                   { s.focused = true; s.Refresh() }
-func (s *Switch) FocusLost()                     { s.focused = false; s.Refresh() }
-func (s *Switch) TypedRune(rune)                 {}
+
+// MouseOut ends what MouseIn began.
+func (s *Switch) MouseOut() { s.hovered = false; s.Refresh() }
+
+// Cursor implements desktop.Cursorable.
+func (s *Switch) Cursor() desktop.Cursor { return desktop.PointerCursor }
+
+// FocusGained draws the ring of the keyboard.
+func (s *Switch) FocusGained() { s.focused = true; s.Refresh() }
+
+// FocusLost takes the ring away.
+func (s *Switch) FocusLost() { s.focused = false; s.Refresh() }
+
+// TypedRune implements fyne.Focusable.
+func (s *Switch) TypedRune(rune) {}
 
 // TypedKey turns the switch with Space.
 func (s *Switch) TypedKey(k *fyne.KeyEvent) {
