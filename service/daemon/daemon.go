@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -168,6 +167,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return db.Run(ctx) })
 	g.Go(func() error { return s.keepTable(ctx) })
+	g.Go(func() error { return s.forgetNames(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
 	s.ready(ctx)
 	return g.Wait()
@@ -175,13 +175,12 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 
 // ready says so once the socket can be reached.
 func (s *service) ready(ctx context.Context) {
-	for ctx.Err() == nil {
-		if _, err := os.Stat(s.Socket); err == nil {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	select {
+	case <-s.server.Ready():
+	case <-ctx.Done():
+		return
 	}
-	if s.Ready != nil && ctx.Err() == nil {
+	if s.Ready != nil {
 		s.Ready()
 	}
 }
@@ -193,6 +192,22 @@ func (s *service) stopped(db *store.Store) error {
 		return err
 	}
 	return release(s.tag)
+}
+
+// forgetNames takes back what was decided by names that are out of date.
+func (s *service) forgetNames(ctx context.Context) error {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-t.C:
+			for program, addrs := range s.names.Expire(now) {
+				s.engine.NamesChanged(program, addrs)
+			}
+		}
+	}
 }
 
 // judge hands a held packet to the engine.

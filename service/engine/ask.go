@@ -95,6 +95,7 @@ func (e *Engine) ask(f *flow.Flow, p Packet) {
 		e.unmiss(q.ID)
 	}
 	e.changed(q)
+	e.tellFlow(f)
 	e.tellStatus()
 }
 

@@ -59,27 +59,30 @@ func (e *Engine) settle(f *flow.Flow, p Packet) {
 	e.finish(f, p.Owner, d, []Held{p.Held})
 }
 
-// identify says who, as it was when the call was made.
+// identify says who, as it was when the call was made. What the kernel did not record at
+// exec is nobody: what /proc says of a program can be faked by an ordinary user.
 func (e *Engine) identify(o bpf.Owner) *flow.Process {
-	if o.Missing {
-		return &flow.Process{}
+	nobody := &flow.Process{ProcessID: o.Process, UID: o.UID, Program: flow.Program{Executable: o.Executable}}
+	if o.Missing || o.Unknown {
+		return nobody
 	}
 	p, ok := e.c.Processes.Find(o.Process)
 	if !ok {
-		return &flow.Process{ProcessID: o.Process, UID: o.UID, Program: flow.Program{Executable: o.Executable}}
+		return nobody
 	}
-	if p.UID != o.UID || p.Executable.IsZero() {
-		// Started as one user, acts as another: who acts counts.
+	if p.Executable.IsZero() { // its exec event was lost
+		exe, err := e.c.Kernel.Identify(p.Path)
+		if err != nil || exe != o.Executable {
+			return nobody
+		}
 		q := *p
-		q.UID = o.UID
-		q.User = ""
-		if p.Executable.IsZero() {
-			q.Executable = o.Executable
-		}
-		if p.UID == o.UID {
-			q.User = p.User
-		}
-		return &q
+		q.Executable = exe
+		p = &q
+	}
+	if p.UID != o.UID { // started as one user, acts as another: who acts counts
+		q := *p
+		q.UID, q.User = o.UID, ""
+		p = &q
 	}
 	return p
 }

@@ -209,12 +209,22 @@ func (e *Engine) NamesChanged(program string, addrs []netip.Addr) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, a := range addrs {
-		k := nameKey{program, a}
-		for _, ref := range e.taught[k] {
-			if err := e.c.Kernel.ForgetExact(ref.subject, ref.to); err != nil {
-				e.c.Log.Warn("an old decision stays in the kernel", "err", err)
+		e.untaught(nameKey{program, a})
+	}
+	if addrs == nil {
+		for k := range e.taught {
+			if k.program == program {
+				e.untaught(k)
 			}
 		}
-		delete(e.taught, k)
 	}
+}
+
+func (e *Engine) untaught(k nameKey) {
+	for _, ref := range e.taught[k] {
+		if err := e.c.Kernel.ForgetExact(ref.subject, ref.to); err != nil {
+			e.c.Log.Warn("an old decision stays in the kernel", "err", err)
+		}
+	}
+	delete(e.taught, k)
 }
