@@ -124,7 +124,9 @@ func (b *bench) nothing(did string, within time.Duration) {
 }
 
 // picture keeps a screenshot if somebody wants to see it.
-func (b *bench) picture(name string) {
+func (b *bench) picture(name string, w uitest.Window) {
+	b.Helper()
+	b.must(b.desk.WaitPainted(b.ctx, w, 10*time.Second))
 	if dir := os.Getenv("SEKISHO_TEST_PICTURES"); dir != "" {
 		b.must(b.desk.Screenshot(b.ctx, filepath.Join(dir, name+".png")))
 	}
@@ -143,9 +145,9 @@ func TestPromptLeavesTheKeyboardAlone(t *testing.T) {
 	go func() { typing <- b.desk.Type(b.ctx, sentence+"\n", 40*time.Millisecond) }()
 	time.Sleep(500 * time.Millisecond)
 	b.say("ask script")
-	_, err = b.desk.WaitWindow(b.ctx, title, 10*time.Second)
+	p, err := b.desk.WaitWindow(b.ctx, title, 10*time.Second)
 	b.must(err)
-	b.picture("typing")
+	b.picture("typing", p)
 	b.must(<-typing)
 	b.must(uitest.Until(b.ctx, 5*time.Second, func() error {
 		got, err := os.ReadFile(typed)
@@ -156,8 +158,6 @@ func TestPromptLeavesTheKeyboardAlone(t *testing.T) {
 		return err
 	}))
 	// The same for a window that is shown again.
-	p, err := b.desk.FindWindow(title)
-	b.must(err)
 	time.Sleep(time.Second)
 	b.must(b.desk.ClickIn(b.ctx, p, uitest.PromptBlockX, uitest.PromptButtonsUp))
 	if h := b.next("answer"); h.Action != rule.Block || h.ID != "script" {
@@ -188,7 +188,7 @@ func TestClickOnAllowAnswers(t *testing.T) {
 	w, err := b.desk.WaitWindow(b.ctx, title, 10*time.Second)
 	b.must(err)
 	time.Sleep(time.Second) // the buttons are inert at first
-	b.picture("prompt")
+	b.picture("prompt", w)
 	b.must(b.desk.ClickIn(b.ctx, w, uitest.PromptAllowX, uitest.PromptButtonsUp))
 	h := b.next("answer")
 	if h.ID != "known" || h.Action != rule.Allow || h.Lifetime != rule.Quit || h.Scope.Kind != prompt.HostAndPort {
@@ -237,7 +237,7 @@ func TestTrayMenu(t *testing.T) {
 	b.must(b.desk.TrayClick(b.ctx, pid, "Pause", "For 15 minutes"))
 	w, err := b.desk.WaitWindow(b.ctx, "Pause the firewall?", 10*time.Second)
 	b.must(err)
-	b.picture("confirm")
+	b.picture("confirm", w)
 	b.nothing("mode", 300*time.Millisecond)
 	b.must(b.desk.ClickIn(b.ctx, w, 315, 40))
 	if h := b.next("mode"); h.Mode != api.ModeOff || h.Span != 15*time.Minute {
@@ -258,13 +258,13 @@ func TestTrayMenu(t *testing.T) {
 	}))
 	w, err = b.desk.WaitWindow(b.ctx, "Allow this from now on?", 10*time.Second)
 	b.must(err)
-	b.picture("unblock")
+	b.picture("unblock", w)
 	b.must(b.desk.ClickIn(b.ctx, w, 315, 40))
 	if h := b.next("rule"); h.Action != rule.Allow || h.Rule != "/usr/bin/transmission-gtk tracker.debian.org" {
 		t.Fatalf("added %+v", h)
 	}
 	b.must(b.desk.TrayClick(b.ctx, pid, "Connections…"))
-	_, err = b.desk.WaitWindow(b.ctx, "Sekisho", 10*time.Second)
+	w, err = b.desk.WaitWindow(b.ctx, "Sekisho", 10*time.Second)
 	b.must(err)
-	b.picture("main")
+	b.picture("main", w)
 }

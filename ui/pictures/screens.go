@@ -10,9 +10,11 @@ import (
 	"sekisho/app/flow"
 	appprompt "sekisho/app/prompt"
 	"sekisho/app/rule"
+	"sekisho/ui/confirm"
 	"sekisho/ui/mainwindow"
 	"sekisho/ui/prompt"
 	"sekisho/ui/sample"
+	"sekisho/ui/text"
 	"sekisho/ui/view"
 )
 
@@ -25,6 +27,7 @@ func screens() []screen {
 		{name: "prompt-incoming", content: promptScreen("incoming", false, false)},
 		{name: "prompt-unknown", content: promptScreen("unknown", false, false)},
 		{name: "prompt-details", content: promptScreen("script", false, true)},
+		{name: "confirm-pause", content: confirmScreen},
 		{name: "connections", content: mainScreen(mainwindow.Connections, sample.Connections(), sample.Rules(), nil), size: mainwindow.Size},
 		{name: "rules", content: mainScreen(mainwindow.Rules, sample.Connections(), sample.Rules(), nil), size: mainwindow.Size},
 		{name: "connections-empty", content: mainScreen(mainwindow.Connections, nil, nil, nil), size: mainwindow.Size},
@@ -66,4 +69,12 @@ func mainScreen(page string, flows []flow.Flow, rules []rule.Rule, status *api.S
 		}
 		return o
 	}
+}
+
+func confirmScreen() fyne.CanvasObject {
+	return confirm.Content(confirm.Question{
+		Title: text.T("confirm.pause.title"),
+		Text:  text.T("confirm.pause.text", "Span", text.T("tray.pause.15m")),
+		Yes:   text.T("confirm.pause.yes"),
+	}, func() {})
 }

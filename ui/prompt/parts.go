@@ -109,7 +109,7 @@ func (v *View) buildChoices() fyne.CanvasObject {
 	for _, c := range v.q.Scopes {
 		scopes = append(scopes, c.Label)
 	}
-	v.preview = widget.NewElided("", theme.Medium, true, theme.Foreground, widget.CutMiddle)
+	v.preview = widget.NewElided("", theme.Medium, false, theme.Foreground, widget.CutMiddle)
 	v.lifetime = widget.NewSeg(lifetimes, v.q.FirstLifetime, v.sayPreview)
 	v.scope = widget.NewSeg(scopes, 0, v.sayPreview)
 	v.lifetime.OnKey, v.scope.OnKey = v.key, v.key

@@ -147,3 +147,27 @@ func (d *Desktop) run(ctx context.Context, name string, args ...string) error {
 	}
 	return nil
 }
+
+// WaitPainted waits until a window shows something: the first frame comes some time
+// after the window itself.
+func (d *Desktop) WaitPainted(ctx context.Context, w Window, patience time.Duration) error {
+	x, err := xgb.NewConnDisplay(d.Display)
+	if err != nil {
+		return fmt.Errorf("connect to X: %w", err)
+	}
+	defer x.Close()
+	return Until(ctx, patience, func() error {
+		im, err := xproto.GetImage(x, xproto.ImageFormatZPixmap, xproto.Drawable(w.ID), 0, 0,
+			uint16(w.Width), uint16(w.Height), ^uint32(0)).Reply()
+		if err != nil {
+			return fmt.Errorf("look at window %q: %w", w.Title, err)
+		}
+		colours := map[[3]byte]bool{}
+		for i := 0; i+4 <= len(im.Data); i += 4 {
+			if colours[[3]byte(im.Data[i:i+3])] = true; len(colours) > 8 {
+				return nil
+			}
+		}
+		return fmt.Errorf("window %q shows nothing", w.Title)
+	})
+}
