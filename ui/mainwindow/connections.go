@@ -122,13 +122,13 @@ func (p *connectionsPage) redraw() {
 		p.count.SetText("")
 		p.empty.show("link", text.T("connections.empty.title"), text.T("connections.empty.text"))
 	case n == 0:
-		p.count.SetText(text.T("connections.some", "N", n, "Total", total))
+		p.count.SetText(text.T("connections.some", "N", view.Number(uint64(n)), "Total", view.Number(uint64(total))))
 		p.empty.show("search", text.T("connections.nothing.title"), text.T("connections.nothing.text"))
 	case n < total:
-		p.count.SetText(text.T("connections.some", "N", n, "Total", total))
+		p.count.SetText(text.T("connections.some", "N", view.Number(uint64(n)), "Total", view.Number(uint64(total))))
 		p.empty.show("", "", "")
 	default:
-		p.count.SetText(text.T("connections.total", "N", total))
+		p.count.SetText(text.T("connections.total", "N", view.Number(uint64(total))))
 		p.empty.show("", "", "")
 	}
 	p.list.Refresh()

@@ -85,7 +85,7 @@ func (s *strip) draw() {
 	s.state.S, s.mode.S = state, mode
 	s.total.S = ""
 	if s.counted && !s.away {
-		s.total.S = text.T("connections.total", "N", s.flows)
+		s.total.S = text.T("connections.total", "N", view.Number(uint64(s.flows)))
 	}
 	s.waiting.Hide()
 	if s.known && !s.away && s.status.Waiting > 0 {
