@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/driver/software"
 	"fyne.io/fyne/v2/test"
 
 	"sekisho/assets"
@@ -61,7 +62,7 @@ func render(s screen, name string) error {
 	w := test.NewWindow(nil)
 	defer w.Close()
 	w.SetPadded(false)
-	if c, ok := w.Canvas().(test.WindowlessCanvas); ok {
+	if c, ok := w.Canvas().(software.WindowlessCanvas); ok {
 		c.SetScale(2) // before the content, or strokes are drawn for another scale
 	}
 	content := s.content()

@@ -238,7 +238,7 @@ func TestKeyboard(t *testing.T) {
 	c := s.window.Canvas()
 	seen := map[fyne.Focusable]bool{}
 	for range 12 {
-		test.FocusNext(c)
+		c.FocusNext()
 		f := c.Focused()
 		if f == nil {
 			t.Fatal("nothing has the focus")

@@ -67,12 +67,23 @@ func (b *Btn) Tapped(*fyne.PointEvent) {
 	}
 }
 
-func (b *Btn) MouseIn(*desktop.MouseEvent)    { b.hovered = true; b.Refresh() }
+// MouseIn implements desktop.Hoverable.
+func (b *Btn) MouseIn(*desktop.MouseEvent) { b.hovered = true; b.Refresh() }
+
+// MouseMoved implements desktop.Hoverable.
 func (b *Btn) MouseMoved(*desktop.MouseEvent) {}
-func (b *Btn) MouseOut()                      { b.hovered = false; b.Refresh() }
-func (b *Btn) FocusGained()                   { b.focused = true; b.Refresh() }
-func (b *Btn) FocusLost()                     { b.focused = false; b.Refresh() }
-func (b *Btn) TypedRune(rune)                 {}
+
+// MouseOut implements desktop.Hoverable.
+func (b *Btn) MouseOut() { b.hovered = false; b.Refresh() }
+
+// FocusGained implements fyne.Focusable.
+func (b *Btn) FocusGained() { b.focused = true; b.Refresh() }
+
+// FocusLost implements fyne.Focusable.
+func (b *Btn) FocusLost() { b.focused = false; b.Refresh() }
+
+// TypedRune implements fyne.Focusable; nothing is typed into it.
+func (b *Btn) TypedRune(rune) {}
 
 // Cursor implements desktop.Cursorable.
 func (b *Btn) Cursor() desktop.Cursor {

@@ -54,11 +54,20 @@ type FoldHeader struct {
 	title *Text
 }
 
+// Tapped implements fyne.Tappable.
 func (h *FoldHeader) Tapped(*fyne.PointEvent) { h.fold.Toggle() }
-func (h *FoldHeader) Cursor() desktop.Cursor  { return desktop.PointerCursor }
-func (h *FoldHeader) FocusGained()            { h.paint(theme.Accent) }
-func (h *FoldHeader) FocusLost()              { h.paint(theme.Muted) }
-func (h *FoldHeader) TypedRune(rune)          {}
+
+// Cursor implements desktop.Cursorable.
+func (h *FoldHeader) Cursor() desktop.Cursor { return desktop.PointerCursor }
+
+// FocusGained implements fyne.Focusable.
+func (h *FoldHeader) FocusGained() { h.paint(theme.Accent) }
+
+// FocusLost implements fyne.Focusable.
+func (h *FoldHeader) FocusLost() { h.paint(theme.Muted) }
+
+// TypedRune implements fyne.Focusable; nothing is typed into it.
+func (h *FoldHeader) TypedRune(rune) {}
 
 // TypedKey opens and closes with Enter and Space.
 func (h *FoldHeader) TypedKey(k *fyne.KeyEvent) {

@@ -82,14 +82,29 @@ func (s *Seg) widths(total float32) []float32 {
 	return w
 }
 
-func (s *Seg) Tapped(e *fyne.PointEvent)        { s.Select(s.at(e.Position.X)) }
-func (s *Seg) MouseIn(e *desktop.MouseEvent)    { s.hover = s.at(e.Position.X); s.Refresh() }
+// Tapped implements fyne.Tappable.
+func (s *Seg) Tapped(e *fyne.PointEvent) { s.Select(s.at(e.Position.X)) }
+
+// MouseIn implements desktop.Hoverable.
+func (s *Seg) MouseIn(e *desktop.MouseEvent) { s.hover = s.at(e.Position.X); s.Refresh() }
+
+// MouseMoved implements desktop.Hoverable.
 func (s *Seg) MouseMoved(e *desktop.MouseEvent) { s.MouseIn(e) }
-func (s *Seg) MouseOut()                        { s.hover = -1; s.Refresh() }
-func (s *Seg) Cursor() desktop.Cursor           { return desktop.PointerCursor }
-func (s *Seg) FocusGained()                     { s.focused = true; s.Refresh() }
-func (s *Seg) FocusLost()                       { s.focused = false; s.Refresh() }
-func (s *Seg) TypedRune(rune)                   {}
+
+// MouseOut implements desktop.Hoverable.
+func (s *Seg) MouseOut() { s.hover = -1; s.Refresh() }
+
+// Cursor implements desktop.Cursorable.
+func (s *Seg) Cursor() desktop.Cursor { return desktop.PointerCursor }
+
+// FocusGained implements fyne.Focusable.
+func (s *Seg) FocusGained() { s.focused = true; s.Refresh() }
+
+// FocusLost implements fyne.Focusable.
+func (s *Seg) FocusLost() { s.focused = false; s.Refresh() }
+
+// TypedRune implements fyne.Focusable; nothing is typed into it.
+func (s *Seg) TypedRune(rune) {}
 
 // TypedKey moves the selection with the arrow keys.
 func (s *Seg) TypedKey(k *fyne.KeyEvent) {
