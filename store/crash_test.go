@@ -128,8 +128,8 @@ func TestRunRefreshesTheGoodCopy(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	s.copying.Lock() // until the copy that is under way is done
-	s.copying.Unlock()
 	cancel()
+	s.copying.Unlock()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}

@@ -9,13 +9,13 @@ import (
 )
 
 var (
-	// ErrChanged: the prompt shows something else than the person saw.
+	// ErrChanged means that the prompt shows something else than the person saw.
 	ErrChanged = errors.New("the question changed meanwhile: look at it again and answer once more")
-	// ErrUnknownProgram: a lasting answer needs a program that it is about.
+	// ErrUnknownProgram means that a lasting answer needs a program that it is about.
 	ErrUnknownProgram = errors.New("the program is not known: only once is possible")
-	// ErrInlineCode: a lasting rule would allow whatever else the interpreter is given.
+	// ErrInlineCode means that a lasting rule would allow whatever else the interpreter is given.
 	ErrInlineCode = errors.New("the program runs code from its command line or input: only once, or until it quits, is possible")
-	// ErrElsewhere: the scope does not have the prompt's own flow in it.
+	// ErrElsewhere means that the scope does not have the prompt's own flow in it.
 	ErrElsewhere = errors.New("the answer is about another destination or port than the question")
 )
 

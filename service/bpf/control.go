@@ -94,11 +94,16 @@ func (k *Kernel) ForgetProgram(e flow.Executable) error {
 // Subject is whom an exact decision is about.
 type Subject struct{ a, b uint64 }
 
-// OfProgram, OfProcess and OfSocket name a subject.
-func OfProgram(id uint64) Subject        { return Subject{id, 0} }
+// OfProgram is every process of a program.
+func OfProgram(id uint64) Subject { return Subject{id, 0} }
+
+// OfProcess is one process.
 func OfProcess(p flow.ProcessID) Subject { return Subject{uint64(p.PID), p.Start} }
-func OfSocket(cookie uint64) Subject     { return Subject{cookie, ^uint64(0)} }
-func (s Subject) raw() kernelSubject     { return kernelSubject{A: s.a, B: s.b} }
+
+// OfSocket is one socket.
+func OfSocket(cookie uint64) Subject { return Subject{cookie, ^uint64(0)} }
+
+func (s Subject) raw() kernelSubject { return kernelSubject{A: s.a, B: s.b} }
 
 // Destination is where an exact decision is for. The zero value is everywhere.
 type Destination struct {

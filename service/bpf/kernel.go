@@ -96,8 +96,11 @@ func (k *Kernel) Close() error {
 
 var _ io.Closer = (*Kernel)(nil)
 
-// Allowed and Blocked are the classifier's programs for nftables, Answer is the one for
-// answers to name lookups.
+// Allowed is the classifier's program that matches what may leave, by file descriptor.
 func (k *Kernel) Allowed() int { return k.objs.Allowed.FD() }
+
+// Blocked is the one that matches what is to be refused.
 func (k *Kernel) Blocked() int { return k.objs.Blocked.FD() }
-func (k *Kernel) Answer() int  { return k.objs.Answer.FD() }
+
+// Answer is the one that matches answers to name lookups that we watch.
+func (k *Kernel) Answer() int { return k.objs.Answer.FD() }

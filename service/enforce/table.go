@@ -43,7 +43,7 @@ func (t Table) Apply() error {
 	}
 	table := c.AddTable(t.table())
 	// After the machine's own firewall: what that drops needs no question.
-	prio := nftables.ChainPriority(*nftables.ChainPriorityFilter + 10)
+	prio := *nftables.ChainPriorityFilter + 10
 	out := c.AddChain(&nftables.Chain{Name: "output", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput, Priority: &prio})
 	in := c.AddChain(&nftables.Chain{Name: "input", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: &prio})
 	refuse := c.AddChain(&nftables.Chain{Name: "refuse", Table: table})

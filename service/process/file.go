@@ -24,7 +24,7 @@ func sameFile(path string, exe flow.Executable) bool {
 // overlays stat shows others than the kernel uses; overlays may number inodes
 // differently too, and there the change time has to do.
 func matches(st *unix.Stat_t, path string, exe flow.Executable) bool {
-	if int64(st.Ctim.Sec) != exe.Ctime || uint32(st.Ctim.Nsec)&ctimeMask != exe.CtimeNano&ctimeMask {
+	if st.Ctim.Sec != exe.Ctime || uint32(st.Ctim.Nsec)&ctimeMask != exe.CtimeNano&ctimeMask {
 		return false
 	}
 	if st.Ino == exe.Inode {

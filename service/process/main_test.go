@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,7 +33,7 @@ func executable(t testing.TB, path string) flow.Executable {
 	if err := unix.Stat(path, &st); err != nil {
 		t.Fatal(err)
 	}
-	return flow.Executable{Inode: st.Ino, Ctime: int64(st.Ctim.Sec), CtimeNano: uint32(st.Ctim.Nsec), Device: 1}
+	return flow.Executable{Inode: st.Ino, Ctime: st.Ctim.Sec, CtimeNano: uint32(st.Ctim.Nsec), Device: 1}
 }
 
 // idOf is a living process's name, its start as /proc has it plus some nanoseconds
@@ -94,16 +93,6 @@ func write(t testing.TB, path, content string, mode os.FileMode) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// readLine waits for what a program says first.
-func readLine(t testing.TB, r *bufio.Reader) string {
-	t.Helper()
-	s, err := r.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(s)
 }
 
 func pid(n uint32) flow.ProcessID { return flow.ProcessID{PID: 4_000_000 + n, Start: uint64(n) + 1} }

@@ -159,5 +159,5 @@ func isExecutable(f *os.File, exe flow.Executable, running bool) error {
 // running program changes the old file's change time, not what is in it.
 func unnamed(st *unix.Stat_t, exe flow.Executable) bool {
 	return st.Nlink == 0 && st.Ino == exe.Inode &&
-		(int64(st.Mtim.Sec) < exe.Ctime || int64(st.Mtim.Sec) == exe.Ctime && uint32(st.Mtim.Nsec) <= exe.CtimeNano&ctimeMask)
+		(st.Mtim.Sec < exe.Ctime || st.Mtim.Sec == exe.Ctime && uint32(st.Mtim.Nsec) <= exe.CtimeNano&ctimeMask)
 }

@@ -53,7 +53,7 @@ func TestCgroups(t *testing.T) {
 	if mount == "" {
 		t.Fatal("no cgroup v2 on this machine")
 	}
-	dir, err := os.MkdirTemp(mount, "sekisho-process-test-")
+	dir, err := os.MkdirTemp(mount, "sekisho-process-test-") //nolint:usetesting // a cgroup is made where cgroups are
 	if err != nil {
 		t.Fatal(err)
 	}
