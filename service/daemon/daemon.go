@@ -119,7 +119,7 @@ func (s *service) build(db *store.Store, recovery *store.Recovery) error {
 		return err
 	}
 	s.engine, err = engine.New(engine.Config{
-		Kernel: s.kernel, Sockets: sockets{}, Processes: s.who, Names: s.names, Store: memory{db}, Log: s.Log,
+		Kernel: s.kernel, Sockets: sockets{}, Processes: s.who, Packages: process.NewPackages(""), Names: s.names, Store: memory{db}, Log: s.Log,
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
 		Control: bpf.Control{Netns: cookie, All: s.scope.All},
 		Facts:   s.facts(), Version: s.Version, Dropped: s.queue.Dropped,

@@ -66,6 +66,7 @@ func (e *Engine) hold(w *waitingFlow, h Held) {
 
 // ask lets a flow wait for a person's answer.
 func (e *Engine) ask(f *flow.Flow, p Packet) {
+	f.Process = e.withPackage(f.Process)
 	if d, ok := e.unattended(f); ok && d.Verdict == flow.Allow {
 		e.finish(f, p.Owner, d, []Held{p.Held})
 		return
@@ -141,6 +142,18 @@ func (e *Engine) roomForQuestion() bool {
 	}
 	e.gone(oldest)
 	return true
+}
+
+// withPackage adds what is worth a look into the package database only when somebody is
+// to be asked.
+func (e *Engine) withPackage(p *flow.Process) *flow.Process {
+	name := e.c.Packages.Of(p.Path)
+	if name == "" || p.Package != "" {
+		return p
+	}
+	q := *p
+	q.Package = name
+	return &q
 }
 
 // unattended says what happens when nobody is there who could answer.

@@ -20,6 +20,7 @@ type Config struct {
 	Kernel    Kernel
 	Sockets   Sockets
 	Processes Processes
+	Packages  Packages
 	Names     Names
 	Store     Store
 	Log       *slog.Logger

@@ -27,7 +27,8 @@ func (m modeState) over(now rule.Clock) bool {
 	case m.Boot == now.Boot:
 		return now.Since >= m.Deadline
 	}
-	return !now.Wall.Before(m.Until)
+	// A pause is never longer than the machine runs.
+	return m.Mode == api.ModeOff || !now.Wall.Before(m.Until)
 }
 
 func (m modeState) after() modeState { return modeState{Mode: m.Then} }

@@ -39,6 +39,11 @@ type Processes interface {
 	Prune(now time.Time)
 }
 
+// Packages tells which package installed a program. process.Packages is one.
+type Packages interface {
+	Of(path string) string
+}
+
 // Names says to whom. names.Cache is one.
 type Names interface {
 	Lookup(program string, addr netip.Addr, now time.Time) (string, bool)
