@@ -40,7 +40,7 @@ var imports = map[string][]string{
 
 	"service/lab":       {"app/flow"},
 	"service/lab/demo":  {"app/flow", "app/rule", "app/prompt", "app/api", "service/lab", "ui/uitest"},
-	"service/lab/bench": {"app/flow", "app/rule", "app/api", "service/lab"},
+	"service/lab/bench": {"app/flow", "app/rule", "app/prompt", "app/api", "service/lab"},
 
 	"store": {"app/flow", "app/rule", "app/prompt"},
 

@@ -65,7 +65,15 @@ func main() {
 	flag.BoolVar(&o.reset, "reset", false, "end TCP connections with a reset, so that ports are free at once")
 	flag.BoolVar(&o.exitAtOnce, "exit-at-once", false, "begin one TCP connection or send one datagram and exit without waiting")
 	flag.BoolVar(&o.six, "6", false, "look up IPv6 addresses")
+	asTold := flag.Bool("rounds", false, "instead of MODE and TARGET, read rounds of timed TCP connections from the input (see rounds.go)")
 	flag.Parse()
+	if *asTold {
+		if err := rounds(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "connect:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if flag.NArg() != 2 || o.count < 1 {
 		flag.Usage()
 		os.Exit(2)
