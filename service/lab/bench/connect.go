@@ -34,6 +34,7 @@ type side struct {
 	name, what string
 	runner     *runner
 	spread     bool   // to a new destination each time
+	six        bool   // over IPv6
 	errno      string // how each connect() ends; "": well
 	queued     bool   // each visits the queue; otherwise none does
 	filtered   bool
@@ -68,7 +69,7 @@ func (sc *scene) connects(o options) connects {
 	for _, r := range []struct {
 		of, to string
 		target float64
-	}{{"allowed", "bare", allowedTarget}, {"queued", "bare-new", 0}} {
+	}{{"allowed", "bare", allowedTarget}, {"allowed-there", "bare", allowedTarget}, {"allowed-6", "bare-6", allowedTarget}, {"queued", "bare-new", 0}} {
 		c.Ratios = append(c.Ratios, compare(figures[r.of], figures[r.to], by[r.of].rounds, by[r.to].rounds, r.target))
 	}
 	ended := map[*runner]bool{} // two sides share one
@@ -84,22 +85,35 @@ func (sc *scene) connects(o options) connects {
 // sides lists who is compared. The queued program's rule depends on the destination, so
 // the kernel cannot know it all; a destination that it has not seen is the service's.
 func (sc *scene) sides() []*side {
-	allowed, queued, blocked := sc.Home.Program("allowed"), sc.Home.Program("queued"), sc.Home.Program("blocked")
-	sc.rule(allowed, rule.Allow, rule.Remote{})
-	sc.rule(queued, rule.Allow, rule.Remote{Network: everywhere})
-	sc.rule(blocked, rule.Block, rule.Remote{})
+	with := func(name string, a rule.Action, to rule.Remote) *runner {
+		p := sc.Home.Program(name)
+		sc.rule(p, a, to)
+		return sc.run(p, true)
+	}
 	bare := sc.run(sc.bare.Program("bare"), false)
+	allowed := with("allowed", rule.Allow, rule.Remote{})
+	there := with("there", rule.Allow, rule.Remote{Address: sc.target.Addr()})
+	queued := with("queued", rule.Allow, rule.Remote{Network: everywhere})
+	blocked := with("blocked", rule.Block, rule.Remote{})
+	// From now on the kernel knows this destination too.
+	sc.time("there", there, round{Count: 1, CPU: sc.cpus()[0], Target: sc.target})
 	return []*side{
 		{name: "bare", what: "a host without firewall", runner: bare},
-		{name: "allowed", what: "an allowed program, decided in the kernel", runner: sc.run(allowed, true), filtered: true},
-		{name: "bare-new", what: "without firewall, a new destination each time", runner: bare, spread: true},
-		{name: "queued", what: "each through the queue, a new destination each time", runner: sc.run(queued, true), spread: true, queued: true, filtered: true},
-		{name: "blocked", what: "a blocked program, until its error", runner: sc.run(blocked, true), errno: "EPERM", filtered: true},
+		{name: "allowed", what: "a program that is allowed everywhere, decided in the kernel", runner: allowed, filtered: true},
+		{name: "allowed-there", what: "a program that is allowed to this destination, decided in the kernel", runner: there, filtered: true},
+		{name: "bare-6", what: "a host without firewall, over IPv6", runner: bare, six: true},
+		{name: "allowed-6", what: "a program that is allowed everywhere, over IPv6", runner: allowed, six: true, filtered: true},
+		{name: "bare-new", what: "a host without firewall, a new destination each time", runner: bare, spread: true},
+		{name: "queued", what: "each connection through the queue, a new destination each time", runner: queued, spread: true, queued: true, filtered: true},
+		{name: "blocked", what: "a blocked program, until its error", runner: blocked, errno: "EPERM", filtered: true},
 	}
 }
 
 // play makes one round of a side, and makes sure that it was what it is called.
 func (sc *scene) play(s *side, r round) {
+	if s.six {
+		r.Target = sc.target6
+	}
 	if s.spread {
 		r.Target = netip.AddrPortFrom(sc.fresh(r.Count+r.Warm), port)
 	}
@@ -107,9 +121,7 @@ func (sc *scene) play(s *side, r round) {
 	if s.filtered {
 		before = sc.counters().Queued
 	}
-	sc.s.must("begin a round", s.runner.begin(r))
-	t, err := s.runner.end()
-	sc.s.must(s.name, err)
+	t := sc.time(s.name, s.runner, r)
 	sc.clear()
 	if s.filtered {
 		after = sc.counters().Queued
@@ -131,6 +143,14 @@ func (sc *scene) play(s *side, r round) {
 	s.visits += after - before
 	s.rounds = append(s.rounds, t.Connect)
 	s.lives = append(s.lives, t.Life)
+}
+
+// time has a program make a round.
+func (sc *scene) time(name string, r *runner, x round) timed {
+	sc.s.must(name, r.begin(x))
+	t, err := r.end()
+	sc.s.must(name, err)
+	return t
 }
 
 // cpus lists the processors that we may use.
@@ -158,7 +178,7 @@ func (c connects) print(w io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	for _, s := range c.Sides {
-		fmt.Fprintf(w, "%-9s %s\n", s.Name, s.What)
+		fmt.Fprintf(w, "%-14s %s\n", s.Name, s.What)
 	}
 	fmt.Fprintln(w)
 	for _, r := range c.Ratios {

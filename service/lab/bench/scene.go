@@ -33,12 +33,14 @@ type scene struct {
 	api     *api.Client
 	listen  int // listening socket on the remote host
 	target  netip.AddrPort
+	target6 netip.AddrPort
 	next    netip.Addr // of everywhere: not used yet
 }
 
 func newScene(s *stage, o options) *scene {
 	l := lab.New(s)
-	sc := &scene{Lab: l, s: s, bare: l.AddHost("bare"), target: netip.AddrPortFrom(l.Remote.Addr4, port), next: everywhere.Addr().Next()}
+	sc := &scene{Lab: l, s: s, bare: l.AddHost("bare"), next: everywhere.Addr().Next()}
+	sc.target, sc.target6 = netip.AddrPortFrom(l.Remote.Addr4, port), netip.AddrPortFrom(l.Remote.Addr6, port)
 	s.must("prepare the remote host", l.Remote.Do(func() (err error) {
 		if err := answerFor(everywhere); err != nil {
 			return err
@@ -69,11 +71,13 @@ func answerFor(p netip.Prefix) error {
 // listen opens a socket whose connections the kernel completes by itself: no program
 // wakes up and disturbs what is measured. A round's connections fit its backlog.
 func listen() (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, err
 	}
-	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Port: port}), unix.Listen(fd, 4096)); err != nil {
+	err = errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0), // IPv4 too
+		unix.Bind(fd, &unix.SockaddrInet6{Port: port}), unix.Listen(fd, 4096))
+	if err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
