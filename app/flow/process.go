@@ -80,4 +80,7 @@ type Process struct {
 	Cgroup  string // path of its cgroup, from the root of cgroup v2
 	Parents []Ancestor
 	Kernel  bool // traffic that the kernel itself makes
+	// ExecID tells the executions of one process apart (task_struct.self_exec_id): it may
+	// run one file twice, with other scripts. Zero is unknown.
+	ExecID uint32
 }

@@ -98,7 +98,9 @@ type Subject struct{ a, b uint64 }
 func OfProgram(id uint64) Subject { return Subject{id, 0} }
 
 // OfProcess is one process.
-func OfProcess(p flow.ProcessID) Subject { return Subject{uint64(p.PID), p.Start} }
+func OfProcess(o Owner) Subject {
+	return Subject{uint64(o.ExecID)<<32 | uint64(o.Process.PID), o.Process.Start}
+}
 
 // OfSocket is one socket.
 func OfSocket(cookie uint64) Subject { return Subject{cookie, ^uint64(0)} }

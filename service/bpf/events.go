@@ -26,6 +26,7 @@ type Exec struct {
 	Args          []string
 	ArgsTruncated bool
 	CgroupID      uint64
+	ExecID        uint32 // which of the process's executions
 	At            time.Duration
 }
 
@@ -111,7 +112,7 @@ func (d *decoder) event(b []byte, to Events) {
 			Dir:      path(part(x.Names[:], x.PathLen, x.DirLen)),
 			Filename: strings.TrimRight(string(part(x.Names[:], x.DirLen, x.DirLen+x.NameLen)), "\x00"),
 			Args:     args.list, ArgsTruncated: args.truncated,
-			CgroupID: x.Cgroup, At: time.Duration(x.When),
+			CgroupID: x.Cgroup, ExecID: uint32(x.ExecId), At: time.Duration(x.When),
 		})
 	case kernelEventKindEVENT_FORK:
 		f := view[kernelForkEvent](b)

@@ -93,7 +93,7 @@ type kernelExecEvent struct {
 	ParentStart uint64
 	Cgroup      uint64
 	When        uint64
-	Nothing     uint64
+	ExecId      uint64
 	Parent      uint32
 	Uid         uint32
 	Deleted     uint32
@@ -149,8 +149,10 @@ type kernelOwner struct {
 	Flags    uint32
 	Port     uint16
 	Protocol uint8
-	Pad      uint8
+	Shown    uint8
 	Address  [16]uint8
+	ExecId   uint32
+	Pad      uint32
 }
 
 type kernelOwnerFlag uint32
@@ -159,8 +161,7 @@ const (
 	kernelOwnerFlagOWNER_MISMATCH kernelOwnerFlag = 1
 	kernelOwnerFlagOWNER_UNKNOWN  kernelOwnerFlag = 2
 	kernelOwnerFlagOWNER_FOREIGN  kernelOwnerFlag = 4
-	kernelOwnerFlagOWNER_SHOWN    kernelOwnerFlag = 8
-	kernelOwnerFlagOWNER_MISSING  kernelOwnerFlag = 16
+	kernelOwnerFlagOWNER_MISSING  kernelOwnerFlag = 8
 )
 
 type kernelProcess struct {
@@ -206,7 +207,7 @@ type kernelTaskRecord struct {
 	Tgid        uint32
 	Parent      uint32
 	Uid         uint32
-	Pad         uint32
+	ExecId      uint32
 }
 
 type kernelVerdict uint32

@@ -11,6 +11,7 @@ import (
 type Owner struct {
 	Process    flow.ProcessID
 	Executable flow.Executable
+	ExecID     uint32 // which of its executions, for Subjects and process.Exec
 	UID        uint32
 	Cookie     uint64
 	Mismatch   bool // what runs is not what was recorded at exec
@@ -23,7 +24,7 @@ func fromOwner(o *kernelOwner) Owner {
 	f := kernelOwnerFlag(o.Flags)
 	return Owner{
 		Process: flow.ProcessID{PID: o.Tgid, Start: o.Start}, Executable: fromExecutable(o.Exe),
-		UID: o.Uid, Cookie: o.Cookie,
+		ExecID: o.ExecId, UID: o.Uid, Cookie: o.Cookie,
 		Mismatch: f&kernelOwnerFlagOWNER_MISMATCH != 0, Unknown: f&kernelOwnerFlagOWNER_UNKNOWN != 0,
 		Foreign: f&kernelOwnerFlagOWNER_FOREIGN != 0, Missing: f&kernelOwnerFlagOWNER_MISSING != 0,
 	}

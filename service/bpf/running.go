@@ -23,6 +23,7 @@ type Running struct {
 	UID        uint32
 	Executable flow.Executable
 	CgroupID   uint64
+	ExecID     uint32
 }
 
 // Running records the identity of every process that runs, and lists them. The kernel
@@ -32,7 +33,7 @@ func (k *Kernel) Running() ([]Running, error) {
 	err := iterate(k.objs.EachTask, func(r *kernelTaskRecord) {
 		list = append(list, Running{
 			ID: flow.ProcessID{PID: r.Tgid, Start: r.Start}, Parent: flow.ProcessID{PID: r.Parent, Start: r.ParentStart},
-			UID: r.Uid, Executable: fromExecutable(r.Exe), CgroupID: r.Cgroup,
+			UID: r.Uid, Executable: fromExecutable(r.Exe), CgroupID: r.Cgroup, ExecID: r.ExecId,
 		})
 	})
 	if err != nil {

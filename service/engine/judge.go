@@ -31,7 +31,7 @@ func keyOf(f *flow.Flow) flowKey {
 func (e *Engine) Judge(p Packet) {
 	e.drain() // who it is may have happened a moment ago
 	process := e.identify(p.Owner)
-	f := e.name(p, process)
+	f := flowOf(p, process)
 	if e.needsSum(process) {
 		go func() { // a large file must not hold up the others
 			f.Process = e.withSum(process)
@@ -46,6 +46,7 @@ func (e *Engine) settle(f *flow.Flow, p Packet) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.counters.Queued++
+	e.name(f)
 	k := keyOf(f)
 	if w, ok := e.waiting[k]; ok {
 		e.hold(w, p.Held)
@@ -63,21 +64,19 @@ func (e *Engine) settle(f *flow.Flow, p Packet) {
 // exec is nobody: what /proc says of a program can be faked by an ordinary user.
 func (e *Engine) identify(o bpf.Owner) *flow.Process {
 	nobody := &flow.Process{ProcessID: o.Process, UID: o.UID, Program: flow.Program{Executable: o.Executable}}
+	if o.Missing {
+		nobody.UID = noUser
+	}
 	if o.Missing || o.Unknown {
 		return nobody
 	}
 	p, ok := e.c.Processes.Find(o.Process)
-	if !ok {
-		return nobody
+	if ok && p.Executable.IsZero() {
+		p, ok = e.unseen(p)
 	}
-	if p.Executable.IsZero() { // its exec event was lost
-		exe, err := e.c.Kernel.Identify(p.Path)
-		if err != nil || exe != o.Executable {
-			return nobody
-		}
-		q := *p
-		q.Executable = exe
-		p = &q
+	// A process that has executed something else since is not the one that asked.
+	if !ok || p.Executable != o.Executable || p.ExecID != o.ExecID && p.ExecID != 0 {
+		return nobody
 	}
 	if p.UID != o.UID { // started as one user, acts as another: who acts counts
 		q := *p
@@ -87,17 +86,31 @@ func (e *Engine) identify(o bpf.Owner) *flow.Process {
 	return p
 }
 
-// name says to whom.
-func (e *Engine) name(p Packet, process *flow.Process) flow.Flow {
-	f := flow.Flow{
+// noUser is nobody's account: whose socket it is isn't known, so it is not root's either.
+const noUser = ^uint32(0)
+
+// unseen completes a process whose execution no event told of. Its arguments can be
+// rewritten by itself, so it is no script's.
+func (e *Engine) unseen(p *flow.Process) (*flow.Process, bool) {
+	exe, err := e.c.Kernel.Identify(p.Path)
+	if err != nil {
+		return nil, false
+	}
+	q := *p
+	q.Executable, q.Script, q.Inline = exe, "", p.Inline || p.Script != ""
+	return &q, true
+}
+
+func flowOf(p Packet, process *flow.Process) flow.Flow {
+	return flow.Flow{
 		Time: time.Now(), Direction: flow.Out, Protocol: p.Protocol, Process: process,
 		Local: p.Local, Remote: p.Remote, Cookie: p.Owner.Cookie, State: flow.Open,
 	}
-	e.lookUp(&f)
-	return f
 }
 
-func (e *Engine) lookUp(f *flow.Flow) {
+// name says to whom. It is called with mu held: a name that changes after that finds
+// here, in NamesChanged, what was decided by it.
+func (e *Engine) name(f *flow.Flow) {
 	if f.Process.Path == "" {
 		return
 	}

@@ -21,13 +21,13 @@ func (e *Engine) Decided(k bpf.Flow) {
 		Time: e.wall(k.At), Direction: flow.Out, Protocol: k.To.Protocol, Process: process,
 		Remote: flow.Endpoint{Addr: k.To.Addr, Port: k.To.Port}, Cookie: k.Owner.Cookie, State: flow.Open,
 	}
-	e.lookUp(&f)
 	verdict := flow.Block
 	if k.Verdict == bpf.Allow {
 		verdict = flow.Allow
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.name(&f)
 	if old, ok := e.live[keyOf(&f)]; ok && old.Decision.Verdict == verdict && ofItself(old.Decision) {
 		return // shown when it was answered
 	}

@@ -174,7 +174,7 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	subject := bpf.OfProgram(p.id)
 	wide := p.verdict
 	if p.perProcess {
-		subject = bpf.OfProcess(o.Process)
+		subject = bpf.OfProcess(o)
 		wide = e.wideVerdict(e.set.Wide(f.Process, flow.Out, e.c.Clock()))
 		if err := e.c.Kernel.SetExact(subject, bpf.Destination{}, wide, e.control.Generation); err != nil {
 			return err

@@ -86,6 +86,7 @@ func (t *Tracker) draw(r *record) (*flow.Process, time.Time) {
 		Args:      r.image.args,
 		Dir:       r.image.dir,
 		Kernel:    r.image.kernel,
+		ExecID:    r.image.execID,
 	}
 	for _, a := range r.parents {
 		p.Parents = append(p.Parents, t.ancestor(a))

@@ -17,6 +17,7 @@ const maxArgCount = 512
 // not changed once made, except by describe.
 type image struct {
 	executable flow.Executable
+	execID     uint32
 	path       string
 	where      [2]unique.Handle[string] // keeps the interned path and dir alive
 	args       []string
@@ -31,14 +32,14 @@ type image struct {
 
 func newImage(e Exec) *image {
 	args, cut := capArgs(e.Args)
-	im := &image{executable: e.Executable, args: args, truncated: cut || e.ArgsTruncated}
+	im := &image{executable: e.Executable, execID: e.ExecID, args: args, truncated: cut || e.ArgsTruncated}
 	im.where = [2]unique.Handle[string]{unique.Make(e.Path), unique.Make(e.Dir)}
 	im.path, im.dir = im.where[0].Value(), im.where[1].Value()
 	return im
 }
 
 func (im *image) same(o *image) bool {
-	return im == o || im.executable == o.executable && im.path == o.path && im.dir == o.dir &&
+	return im == o || im.executable == o.executable && im.execID == o.execID && im.path == o.path && im.dir == o.dir &&
 		im.kernel == o.kernel && slices.Equal(im.args, o.args)
 }
 

@@ -39,6 +39,7 @@ type Exec struct {
 	ArgsTruncated bool
 	Dir           string // working folder, absolute
 	CgroupID      uint64
+	ExecID        uint32 // which of the process's executions this is
 	At            time.Time
 }
 

@@ -52,7 +52,7 @@ SEC("socket") int allowed(struct __sk_buff *skb)
 			__builtin_memcpy(known->address, p.address, 16);
 			known->port = p.port;
 			known->protocol = p.protocol;
-			known->flags |= OWNER_SHOWN;
+			known->shown = ALLOW;
 		}
 	}
 	return 1;

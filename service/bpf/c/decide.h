@@ -30,7 +30,7 @@ static __always_inline __u32 decide(const struct owner *o, const __u8 *address, 
 		v = p->verdict;
 		k.subject.a = p->id;
 		if (p->per_process) {
-			k.subject.a = o->tgid;
+			k.subject.a = (__u64)o->exec_id << 32 | o->tgid;
 			k.subject.b = o->start;
 			v = exact_verdict(&k, c->generation);
 		}

@@ -32,19 +32,21 @@ static __always_inline int to(struct bpf_sock_addr *ctx, const __u8 *address)
 		v = BLOCK;
 	}
 	struct owner *old = bpf_map_lookup_elem(&sockets, &cookie);
-	bool shown = old && old->flags & OWNER_SHOWN && old->tgid == o.tgid && old->start == o.start &&
-		same_destination(old, address, port, proto);
-	if (v != ASK && !shown)
-		show_flow(&o, address, port, proto, v);
-	if (v == BLOCK)
-		return 0;
+	bool same = old && old->tgid == o.tgid && old->start == o.start && old->exec_id == o.exec_id;
 	if (v != ASK) {
-		o.flags |= OWNER_SHOWN;
+		if (!same || old->shown != v || !same_destination(old, address, port, proto))
+			show_flow(&o, address, port, proto, v);
+		o.shown = v;
 		o.port = port;
 		o.protocol = proto;
 		__builtin_memcpy(o.address, address, 16);
-	} else if (old) {
-		o.flags |= old->flags & OWNER_SHOWN;
+	}
+	if (v == BLOCK) {
+		/* A program that tries again and again is told of once. The owner stays who it
+		 * was: what others may do with the socket is not changed by who may not. */
+		if (same)
+			*old = o;
+		return 0;
 	}
 	if (old) /* in place: an update would allocate */
 		*old = o;
@@ -105,7 +107,8 @@ SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 	if (!o)
 		return 1;
 	struct close_event e = { .head = { .kind = EVENT_CLOSE, .tgid = o->tgid, .start = o->start }, .cookie = cookie, .when = bpf_ktime_get_boot_ns() };
-	emit(&e, sizeof(e));
+	/* In this order: who still finds the socket will get to see its end. */
 	bpf_map_delete_elem(&sockets, &cookie);
+	emit(&e, sizeof(e));
 	return 1;
 }

@@ -56,6 +56,7 @@ static __always_inline void current_owner(struct owner *o)
 	o->tgid = t->tgid;
 	o->start = t->group_leader->start_boottime;
 	o->uid = (__u32)bpf_get_current_uid_gid();
+	o->exec_id = t->self_exec_id;
 	if (executable_of(t, &now)) {
 		o->flags |= OWNER_UNKNOWN;
 		return;

@@ -81,6 +81,7 @@ static __always_inline void executed(struct task_struct *t, const char *filename
 	e->cgroup = bpf_get_current_cgroup_id();
 	e->when = bpf_ktime_get_boot_ns();
 	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->exec_id = p.exec_id;
 	e->exe = p.exe;
 	struct file *f = t->mm->exe_file;
 	e->deleted = f && f->f_inode && f->f_inode->i_nlink == 0;
@@ -172,10 +173,11 @@ SEC("iter/task") int each_task(struct bpf_iter__task *ctx)
 	r.uid = t->cred->uid.val;
 	struct process *old = bpf_map_lookup_elem(&processes, &r.tgid);
 	if (old && old->start == p.start)
-		p.exe = old->exe; /* what was recorded at exec counts */
+		p = *old; /* what was recorded at exec counts */
 	else
 		bpf_map_update_elem(&processes, &r.tgid, &p, BPF_ANY);
 	r.exe = p.exe;
+	r.exec_id = p.exec_id;
 	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	return 0;
 }
@@ -219,6 +221,7 @@ SEC("iter/task_file") int each_socket(struct bpf_iter__task_file *ctx)
 		return 0;
 	r.owner.exe = p->exe;
 	r.owner.start = p->start;
+	r.owner.exec_id = p->exec_id;
 	r.owner.tgid = tgid;
 	r.owner.uid = t->cred->uid.val;
 	r.owner.cookie = bpf_get_socket_cookie(sk);

@@ -28,8 +28,7 @@ enum owner_flag {
 	OWNER_MISMATCH = 1, /* what runs is not what was recorded at exec */
 	OWNER_UNKNOWN = 2,  /* nothing was recorded at exec */
 	OWNER_FOREIGN = 4,  /* in another network namespace: nothing there can hold a packet */
-	OWNER_SHOWN = 8,    /* a flow of this socket was reported, so is its end */
-	OWNER_MISSING = 16, /* the socket has no owner here */
+	OWNER_MISSING = 8,  /* the socket has no owner here */
 };
 
 /* Who used a socket last, and for whom it last asked. */
@@ -40,8 +39,11 @@ struct owner {
 	__u32 tgid, uid;
 	__u32 flags;
 	__u16 port; /* last destination reported */
-	__u8 protocol, pad;
+	__u8 protocol;
+	__u8 shown; /* and the verdict that was reported */
 	__u8 address[16];
+	__u32 exec_id; /* which execution: a process may run one file twice, with other scripts */
+	__u32 pad;
 };
 
 /* What is known of a program; stale unless its generation is the current one. */
@@ -52,7 +54,7 @@ struct program {
 	__u32 per_process; /* its rules look at the process: the subject is the process */
 };
 
-/* Whom an exact decision is about: {program id, 0}, {tgid, start} or {cookie, ~0}. */
+/* Whom an exact decision is about: {program id, 0}, {tgid and exec_id, start} or {cookie, ~0}. */
 struct subject { __u64 a, b; };
 
 /* address, port and protocol zero: the verdict for the whole subject */
@@ -86,7 +88,7 @@ struct event { __u32 kind, tgid; __u64 start; };
 #define NAMES 2048
 struct exec_event {
 	struct event head;
-	__u64 parent_start, cgroup, when, nothing;
+	__u64 parent_start, cgroup, when, exec_id;
 	__u32 parent, uid, deleted;
 	__u32 path_len, dir_len, name_len;
 	struct executable exe;
@@ -110,7 +112,7 @@ struct close_event { struct event head; __u64 cookie; __u64 when; };
 struct task_record {
 	struct executable exe;
 	__u64 start, parent_start, cgroup;
-	__u32 tgid, parent, uid, pad;
+	__u32 tgid, parent, uid, exec_id;
 };
 struct socket_record {
 	struct owner owner;
