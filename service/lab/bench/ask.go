@@ -76,7 +76,7 @@ type asked struct {
 // begin starts the program and lets it connect.
 func (sc *scene) begin(p *lab.Program) *asked {
 	// Not in step with the service's timers.
-	time.Sleep(20*time.Millisecond + time.Duration(monotonic()%37)*time.Millisecond)
+	time.Sleep(20*time.Millisecond + monotonic()%37*time.Millisecond)
 	a := &asked{runner: sc.run(p, true)}
 	sc.s.must("begin", a.runner.begin(round{Count: 1, CPU: sc.cpus()[0], Target: sc.target}))
 	return a
@@ -112,11 +112,13 @@ type sighting struct {
 func (sc *scene) watch() (seen chan sighting, stop func()) {
 	seen = make(chan sighting, 16)
 	ctx, cancel := context.WithCancel(sc.s.ctx)
-	ended, ready := make(chan error, 1), make(chan struct{})
+	ended, ready := make(chan struct{}), make(chan struct{})
+	var failure error // once ended
 	var begun sync.Once
 	var known []string
 	go func() {
-		ended <- sc.api.Watch(ctx, func(e api.Event) {
+		defer close(ended)
+		failure = sc.api.Watch(ctx, func(e api.Event) {
 			begun.Do(func() { close(ready) }) // the stream begins with how things are
 			if e.Prompt == nil || e.Prompt.State != prompt.Waiting || slices.Contains(known, e.Prompt.ID) {
 				return
@@ -127,8 +129,9 @@ func (sc *scene) watch() (seen chan sighting, stop func()) {
 	}()
 	select {
 	case <-ready:
-	case err := <-ended:
-		sc.s.Fatalf("watch prompts: %v", err)
+	case <-ended:
+		cancel()
+		sc.s.Fatalf("watch prompts: %v", failure)
 	}
 	return seen, func() {
 		cancel()

@@ -35,6 +35,7 @@ type options struct {
 // report is build/bench.json.
 type report struct {
 	Time       time.Time   `json:"time"`
+	Version    string      `json:"version"` // of the service
 	Kernel     string      `json:"kernel"`
 	Processors int         `json:"processors"`
 	Load       string      `json:"load_average"` // when it began
@@ -88,6 +89,7 @@ func (o options) run() error {
 // measure fills in all that a lab is needed for.
 func measure(s *stage, o options, r *report) {
 	sc := newScene(s, o)
+	r.Version = sc.status().Version
 	r.Connect = sc.connects(o)
 	r.Ask = sc.asks(o)
 }

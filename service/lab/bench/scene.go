@@ -105,10 +105,10 @@ func (sc *scene) rule(p *lab.Program, a rule.Action, to rule.Remote) {
 	sc.s.must("add a rule", err)
 }
 
-func (sc *scene) counters() api.Counters {
+func (sc *scene) status() api.Status {
 	st, err := sc.api.Status(sc.s.ctx)
 	sc.s.must("status", err)
-	return st.Counters
+	return st
 }
 
 // fresh is the first of n addresses that nobody has connected to.
