@@ -78,7 +78,7 @@ func (sc *scene) begin(p *lab.Program) *asked {
 	// Not in step with the service's timers.
 	time.Sleep(20*time.Millisecond + monotonic()%37*time.Millisecond)
 	a := &asked{runner: sc.run(p, true)}
-	sc.s.must("begin", a.runner.begin(round{Count: 1, CPU: sc.cpus()[0], Target: sc.target}))
+	sc.s.Must("begin", a.runner.begin(round{Count: 1, CPU: sc.cpus()[0], Target: sc.target}))
 	return a
 }
 
@@ -86,18 +86,18 @@ func (sc *scene) begin(p *lab.Program) *asked {
 func (sc *scene) answer(a *asked, id string, action rule.Action, lifetime rule.LifetimeKind) time.Duration {
 	scope := prompt.Scope{Kind: prompt.HostAndPort, To: sc.target.Addr().String(), Port: port}
 	at := monotonic()
-	r, err := sc.api.Answer(sc.s.ctx, id, prompt.Answer{Action: action, Lifetime: lifetime, Scope: scope})
-	sc.s.must("answer", err)
+	r, err := sc.api.Answer(sc.s.Context(), id, prompt.Answer{Action: action, Lifetime: lifetime, Scope: scope})
+	sc.s.Must("answer", err)
 	a.timed, err = a.runner.end()
-	sc.s.must("undecided program", err)
+	sc.s.Must("undecided program", err)
 	sc.clear()
 	blocked := len(a.timed.Errors) > 0
 	if blocked != (action == rule.Block) || blocked && a.timed.Errors["ECONNREFUSED"]+a.timed.Errors["EPERM"] != 1 {
 		sc.s.Fatalf("connect() after %s ended with %v", action, a.timed.Errors)
 	}
-	sc.s.must("end", a.runner.quit())
+	sc.s.Must("end", a.runner.quit())
 	if r != nil {
-		sc.s.must("remove the answer's rule", sc.api.RemoveRule(sc.s.ctx, r.ID))
+		sc.s.Must("remove the answer's rule", sc.api.RemoveRule(sc.s.Context(), r.ID))
 	}
 	return a.timed.Began + a.timed.Connect[0] - at
 }
@@ -111,7 +111,7 @@ type sighting struct {
 // watch tells of each prompt when it first comes through the API. stop ends that.
 func (sc *scene) watch() (seen chan sighting, stop func()) {
 	seen = make(chan sighting, 16)
-	ctx, cancel := context.WithCancel(sc.s.ctx)
+	ctx, cancel := context.WithCancel(sc.s.Context())
 	ended, ready := make(chan struct{}), make(chan struct{})
 	var failure error // once ended
 	var begun sync.Once
@@ -158,7 +158,7 @@ func (sc *scene) awaitListed(p *lab.Program) (id string, at time.Duration) {
 	}
 	for end := time.Now().Add(answerWithin); time.Now().Before(end); {
 		var all []listed
-		sc.s.must("list prompts", sc.service.CtlJSON(sc.s.ctx, &all, "prompts"))
+		sc.s.Must("list prompts", sc.service.CtlJSON(sc.s.Context(), &all, "prompts"))
 		now := monotonic()
 		for _, l := range all {
 			if l.Prompt.State == string(prompt.Waiting) && l.Program.Path == p.Path {

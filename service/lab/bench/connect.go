@@ -75,7 +75,7 @@ func (sc *scene) connects(o options) connects {
 	ended := map[*runner]bool{} // two sides share one
 	for _, s := range sides {
 		if !ended[s.runner] {
-			sc.s.must("end", s.runner.quit())
+			sc.s.Must("end", s.runner.quit())
 		}
 		ended[s.runner] = true
 	}
@@ -145,16 +145,16 @@ func (sc *scene) play(s *side, r round) {
 
 // time has a program make a round.
 func (sc *scene) time(name string, r *runner, x round) timed {
-	sc.s.must(name, r.begin(x))
+	sc.s.Must(name, r.begin(x))
 	t, err := r.end()
-	sc.s.must(name, err)
+	sc.s.Must(name, err)
 	return t
 }
 
 // cpus lists the processors that we may use.
 func (sc *scene) cpus() []int {
 	var set unix.CPUSet
-	sc.s.must("list processors", unix.SchedGetaffinity(0, &set))
+	sc.s.Must("list processors", unix.SchedGetaffinity(0, &set))
 	var all []int
 	for i := range len(set) * 64 {
 		if set.IsSet(i) {

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sekisho/service/lab"
 )
 
 // options say what to measure and where things are.
@@ -77,7 +79,7 @@ func (o options) run() error {
 			return fmt.Errorf("%s: %w", o.benchmarks, err)
 		}
 	}
-	if !perform(func(s *stage) { measure(s, o, &r) }) {
+	if !lab.Perform("bench", func(s *lab.Stage) { measure(s, o, &r) }) {
 		return errors.New("there are no figures")
 	}
 	if err := r.print(os.Stdout); err != nil {
@@ -87,7 +89,7 @@ func (o options) run() error {
 }
 
 // measure fills in all that a lab is needed for.
-func measure(s *stage, o options, r *report) {
+func measure(s *lab.Stage, o options, r *report) {
 	sc := newScene(s, o)
 	r.Version = sc.status().Version
 	r.Connect = sc.connects(o)

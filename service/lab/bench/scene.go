@@ -27,7 +27,7 @@ var everywhere = netip.MustParsePrefix("198.18.0.0/15")
 // which there is no firewall at all.
 type scene struct {
 	*lab.Lab
-	s       *stage
+	s       *lab.Stage
 	bare    *lab.Host
 	service *lab.Service
 	api     *api.Client
@@ -37,11 +37,11 @@ type scene struct {
 	next    netip.Addr // of everywhere: not used yet
 }
 
-func newScene(s *stage, o options) *scene {
+func newScene(s *lab.Stage, o options) *scene {
 	l := lab.New(s)
 	sc := &scene{Lab: l, s: s, bare: l.AddHost("bare"), next: everywhere.Addr().Next()}
 	sc.target, sc.target6 = netip.AddrPortFrom(l.Remote.Addr4, port), netip.AddrPortFrom(l.Remote.Addr6, port)
-	s.must("prepare the remote host", l.Remote.Do(func() (err error) {
+	s.Must("prepare the remote host", l.Remote.Do(func() (err error) {
 		if err := answerFor(everywhere); err != nil {
 			return err
 		}
@@ -101,13 +101,13 @@ func (sc *scene) clear() {
 }
 
 func (sc *scene) rule(p *lab.Program, a rule.Action, to rule.Remote) {
-	_, err := sc.api.AddRule(sc.s.ctx, rule.Rule{Enabled: true, Action: a, Program: rule.Program{Path: p.Path}, Remote: to}, 0)
-	sc.s.must("add a rule", err)
+	_, err := sc.api.AddRule(sc.s.Context(), rule.Rule{Enabled: true, Action: a, Program: rule.Program{Path: p.Path}, Remote: to}, 0)
+	sc.s.Must("add a rule", err)
 }
 
 func (sc *scene) status() api.Status {
-	st, err := sc.api.Status(sc.s.ctx)
-	sc.s.must("status", err)
+	st, err := sc.api.Status(sc.s.Context())
+	sc.s.Must("status", err)
 	return st
 }
 
@@ -148,15 +148,15 @@ type runner struct {
 
 // run starts a program, in the filtered control group or not.
 func (sc *scene) run(p *lab.Program, filtered bool) *runner {
-	c := p.Command(sc.s.ctx, "-rounds")
+	c := p.Command(sc.s.Context(), "-rounds")
 	if !filtered {
 		c.In(sc.Others)
 	}
 	in, err := c.StdinPipe()
-	sc.s.must("start "+p.Path, err)
+	sc.s.Must("start "+p.Path, err)
 	out, err := c.StdoutPipe()
-	sc.s.must("start "+p.Path, err)
-	sc.s.must("start", c.Start())
+	sc.s.Must("start "+p.Path, err)
+	sc.s.Must("start", c.Start())
 	return &runner{c, in.Close, json.NewEncoder(in), json.NewDecoder(out)}
 }
 
