@@ -25,6 +25,7 @@ type Program struct {
 	Icon       string // icon name or absolute file name from that desktop entry
 	Script     string // absolute path of the script that an interpreter runs
 	Inline     bool   // an interpreter runs code from -c, -m, -e or standard input: no script's rule is its rule
+	Replaced   bool   // another file than the one that rules for Path were made for: they allow it nothing
 	Package    string
 	App        string // Flatpak or Snap application
 	Unit       string // systemd unit

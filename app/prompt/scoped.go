@@ -73,6 +73,9 @@ func sameProgram(asked, f *flow.Process) bool {
 	if asked == nil || f == nil {
 		return asked == f
 	}
+	if (asked.Replaced || f.Replaced) && asked.Executable != f.Executable {
+		return false
+	}
 	if asked.Inline || f.Inline || asked.Path == "" {
 		return asked.ProcessID == f.ProcessID && asked.Key() == f.Key()
 	}

@@ -114,6 +114,13 @@ type kernelExecutable struct {
 	Pad        uint32
 }
 
+type kernelFileRecord struct {
+	_   structs.HostLayout
+	Exe kernelExecutable
+	Fd  uint32
+	Pad uint32
+}
+
 type kernelFlowEvent struct {
 	_        structs.HostLayout
 	Head     kernelEvent
@@ -251,7 +258,6 @@ const (
 	kernelProgSendmsg6        = "sendmsg6"
 	kernelProgSockCreate      = "sock_create"
 	kernelProgSockRelease     = "sock_release"
-	kernelVarIdentifyFd       = "identify_fd"
 	kernelVarIdentifyTgid     = "identify_tgid"
 	kernelVarKeepArgsEvent    = "keep_args_event"
 	kernelVarKeepCloseEvent   = "keep_close_event"
@@ -260,6 +266,7 @@ const (
 	kernelVarKeepEvent        = "keep_event"
 	kernelVarKeepEventKind    = "keep_event_kind"
 	kernelVarKeepExecEvent    = "keep_exec_event"
+	kernelVarKeepFileRecord   = "keep_file_record"
 	kernelVarKeepFlowEvent    = "keep_flow_event"
 	kernelVarKeepForkEvent    = "keep_fork_event"
 	kernelVarKeepOwnerFlag    = "keep_owner_flag"
@@ -350,7 +357,6 @@ type kernelMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
-	IdentifyFd       *ebpf.VariableSpec `ebpf:"identify_fd"`
 	IdentifyTgid     *ebpf.VariableSpec `ebpf:"identify_tgid"`
 	KeepArgsEvent    *ebpf.VariableSpec `ebpf:"keep_args_event"`
 	KeepCloseEvent   *ebpf.VariableSpec `ebpf:"keep_close_event"`
@@ -359,6 +365,7 @@ type kernelVariableSpecs struct {
 	KeepEvent        *ebpf.VariableSpec `ebpf:"keep_event"`
 	KeepEventKind    *ebpf.VariableSpec `ebpf:"keep_event_kind"`
 	KeepExecEvent    *ebpf.VariableSpec `ebpf:"keep_exec_event"`
+	KeepFileRecord   *ebpf.VariableSpec `ebpf:"keep_file_record"`
 	KeepFlowEvent    *ebpf.VariableSpec `ebpf:"keep_flow_event"`
 	KeepForkEvent    *ebpf.VariableSpec `ebpf:"keep_fork_event"`
 	KeepOwnerFlag    *ebpf.VariableSpec `ebpf:"keep_owner_flag"`
@@ -420,7 +427,6 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
-	IdentifyFd       *ebpf.Variable `ebpf:"identify_fd"`
 	IdentifyTgid     *ebpf.Variable `ebpf:"identify_tgid"`
 	KeepArgsEvent    *ebpf.Variable `ebpf:"keep_args_event"`
 	KeepCloseEvent   *ebpf.Variable `ebpf:"keep_close_event"`
@@ -429,6 +435,7 @@ type kernelVariables struct {
 	KeepEvent        *ebpf.Variable `ebpf:"keep_event"`
 	KeepEventKind    *ebpf.Variable `ebpf:"keep_event_kind"`
 	KeepExecEvent    *ebpf.Variable `ebpf:"keep_exec_event"`
+	KeepFileRecord   *ebpf.Variable `ebpf:"keep_file_record"`
 	KeepFlowEvent    *ebpf.Variable `ebpf:"keep_flow_event"`
 	KeepForkEvent    *ebpf.Variable `ebpf:"keep_fork_event"`
 	KeepOwnerFlag    *ebpf.Variable `ebpf:"keep_owner_flag"`

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"syscall"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 
 	"sekisho/app/flow"
 )
@@ -40,29 +38,6 @@ func (k *Kernel) Running() ([]Running, error) {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	return list, nil
-}
-
-// Identify tells the identity that a program file will have when it is executed.
-func (k *Kernel) Identify(path string) (flow.Executable, error) {
-	f, err := os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return flow.Executable{}, fmt.Errorf("identify: %w", err)
-	}
-	defer f.Close()
-	k.identify.Lock()
-	defer k.identify.Unlock()
-	if err := errors.Join(k.objs.IdentifyTgid.Set(uint32(os.Getpid())), k.objs.IdentifyFd.Set(uint32(f.Fd()))); err != nil {
-		return flow.Executable{}, fmt.Errorf("identify %s: %w", path, err)
-	}
-	var found []flow.Executable
-	err = iterate(k.objs.EachFile, func(e *kernelExecutable) { found = append(found, fromExecutable(*e)) })
-	if err == nil && len(found) != 1 {
-		err = fmt.Errorf("the kernel shows %d files", len(found))
-	}
-	if err != nil {
-		return flow.Executable{}, fmt.Errorf("identify %s: %w", path, err)
-	}
-	return found[0], nil
 }
 
 // AdoptSockets records the owners of sockets that programs in the cgroup opened before

@@ -135,3 +135,122 @@ func TestBecomesAnother(t *testing.T) {
 		})
 	}
 }
+
+// Another file in a program's place is another program: it asks, until somebody allows
+// it too. The same content is the same program.
+func TestReplaced(t *testing.T) {
+	for name, replace := range map[string]func(t *testing.T, path string, evil []byte){
+		"renamed over": func(t *testing.T, path string, evil []byte) {
+			if err := os.WriteFile(path+".new", evil, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"written in place": func(t *testing.T, path string, evil []byte) {
+			if err := os.WriteFile(path, evil, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			program := s.Home.Program("program")
+			run := program.Start(t.Context(), "tcp", s.target.String())
+			p := s.prompts(1)[0]
+			s.answer(p, rule.Allow, rule.Always, prompt.DefaultScope(p.Flow))
+			if out, err := run.Wait(); err != nil || !out[0].OK {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			good, err := os.ReadFile(program.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.allowed(program, "again")
+			s.service.Restart() // its checksum is made by now
+			evil := append(append([]byte{}, good...), "evil"...)
+			replace(t, program.Path, evil)
+			run = program.Start(t.Context(), "tcp", s.target.String())
+			p = s.prompts(1)[0]
+			s.answer(p, rule.Block, rule.Once, prompt.DefaultScope(p.Flow))
+			if out, _ := run.Wait(); len(out) != 1 || out[0].OK {
+				t.Fatalf("replaced: %+v", out)
+			}
+			s.service.Restart()
+			run = program.Start(t.Context(), "tcp", s.target.String())
+			p = s.prompts(1)[0]
+			s.answer(p, rule.Allow, rule.Always, prompt.DefaultScope(p.Flow))
+			if out, err := run.Wait(); err != nil || !out[0].OK {
+				t.Fatalf("allowed now: %+v, %v", out, err)
+			}
+			s.allowed(program, "the new one, again")
+			replace(t, program.Path, good)
+			s.allowed(program, "the old content")
+		})
+	}
+}
+
+// allowed runs a program and wants it to connect without anybody being asked.
+func (s *scene) allowed(program *lab.Program, when string) {
+	s.t.Helper()
+	if out, err := program.Run(s.t.Context(), "-timeout", "3s", "tcp", s.target.String()); err != nil || len(out) != 1 || !out[0].OK {
+		s.t.Fatalf("%s: %+v, %v", when, out, err)
+	}
+}
+
+// In a mount namespace of one's own every file can be shown at an allowed path.
+func TestShownElsewhere(t *testing.T) {
+	s := newScene(t)
+	good, evil := s.Home.Program("good"), s.Home.Program("evil")
+	s.rule(good, rule.Allow, rule.Remote{})
+	s.allowed(good, "the program itself")
+	for name, mount := range map[string]string{
+		"bind mount": fmt.Sprintf("mount --bind %s %s && exec %s", evil.Path, good.Path, good.Path),
+		"chroot": fmt.Sprintf("mkdir -p %[1]s/root%[2]s && cp %[3]s %[1]s/root%[4]s && exec chroot %[1]s/root %[4]s",
+			s.Dir, filepath.Dir(good.Path), evil.Path, good.Path),
+	} {
+		t.Run(name, func(t *testing.T) {
+			wire := s.Remote.Wire()
+			c := s.start("unshare", "-m", "sh", "-c", mount+" tcp "+s.target.String())
+			p := s.prompts(1)[0]
+			s.answer(p, rule.Block, rule.Once, prompt.DefaultScope(p.Flow))
+			_ = c.Wait()
+			if wire.Saw(lab.SYN(s.target)) {
+				t.Error("it left")
+			}
+		})
+	}
+	s.allowed(good, "the program itself, afterwards")
+}
+
+// A program without a file at its path has no permission but what is answered.
+func TestWithoutAFile(t *testing.T) {
+	s := newScene(t)
+	good := s.Home.Program("good")
+	s.rule(good, rule.Allow, rule.Remote{})
+	binary, err := os.ReadFile(good.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(s.Dir, "copy")
+	if err := os.WriteFile(copied, binary, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, run := range map[string]string{
+		"memfd":   fmt.Sprintf("f = os.memfd_create('good')\nos.write(f, open(%q, 'rb').read())\nos.execve(f, [%q, 'tcp', '%%s:%%d' %% TARGET], {})\n", good.Path, good.Path),
+		"deleted": fmt.Sprintf("f = os.open(%q, os.O_RDONLY)\nos.remove(%q)\nos.execve(f, [%q, 'tcp', '%%s:%%d' %% TARGET], {})\n", copied, copied, good.Path),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.start(python(t), s.script(name+".py", run))
+			p := s.prompts(1)[0]
+			if p.Flow.Process.Path == good.Path {
+				t.Errorf("it passes for %s", good.Path)
+			}
+			s.answer(p, rule.Block, rule.Once, prompt.DefaultScope(p.Flow))
+			if c.Wait() == nil {
+				t.Error("it connected")
+			}
+		})
+	}
+}

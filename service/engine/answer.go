@@ -44,6 +44,9 @@ func (e *Engine) Answer(_ context.Context, id string, a prompt.Answer) (*rule.Ru
 	defer e.mu.Unlock()
 	e.counters.Answered++
 	if r != nil {
+		if f := q.Flow; r.Action == rule.Allow && f.Process != nil {
+			e.approve(f.Process.Path, approval{Executable: f.Process.Executable})
+		}
 		e.replaceSet(append(e.rules(), *r))
 	}
 	d := flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByAnswer, Name: a.By}}
@@ -98,6 +101,11 @@ func (e *Engine) find(id string) *question {
 func (e *Engine) settleWaiting() {
 	for _, w := range e.waiting {
 		e.counters.Flows-- // decide counts it again
+		if p := w.flow.Process; p.Replaced && e.provenHere(p.Executable, p.Path) {
+			q := *p
+			q.Replaced = false
+			w.flow.Process = &q
+		}
 		if d := e.decide(&w.flow, w.owner); d.Verdict != flow.Waiting {
 			e.answered(w, d)
 		}

@@ -282,6 +282,9 @@ func warnings(f *flow.Flow) []prompt.Warning {
 	if p.Inline {
 		warn(prompt.WarnInlineCode, "It runs code from its command line or input, not from a file", "")
 	}
+	if p.Replaced {
+		warn(prompt.WarnReplaced, "Another file than the one that was allowed is in the program's place", p.Path)
+	}
 	s, err := os.Stat(p.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):

@@ -20,7 +20,7 @@ func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 		e.c.Log.Warn("a process runs something else than it executed", "pid", o.Process.PID, "path", f.Process.Path)
 		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "identity"}}
 	}
-	if r, ok := e.set.Decide(rule.QueryOf(f, e.onLAN(f.Remote.Addr)), e.c.Clock()); ok {
+	if r, ok := e.rule(f); ok {
 		return decidedBy(r)
 	}
 	if l, ok := e.live[keyOf(f)]; ok && ofItself(l.Decision) {
@@ -78,4 +78,24 @@ func decidedBy(r *rule.Rule) flow.Decision {
 // ofItself reports whether a decision was for one flow alone, and holds as long as it lives.
 func ofItself(d flow.Decision) bool {
 	return d.By.Kind == flow.ByAnswer || d.By.Kind == flow.ByLimit && d.By.Name == limitDeadline
+}
+
+// rule finds the rule that decides f. A program that was replaced is allowed nothing by
+// its path; what blocks that path blocks it too.
+func (e *Engine) rule(f *flow.Flow) (*rule.Rule, bool) {
+	q, now := rule.QueryOf(f, e.onLAN(f.Remote.Addr)), e.c.Clock()
+	r, ok := e.set.Decide(q, now)
+	if !ok || !f.Process.Replaced || r.Action == rule.Block || r.Program.Path == "" || r.Program.SHA256 != "" {
+		return r, ok
+	}
+	rules := e.set.Rules()
+	for i := range rules {
+		if r := &rules[i]; r.Action == rule.Block && r.Program.Path == f.Process.Path && r.Matches(q, now) {
+			return r, true
+		}
+	}
+	nameless := *f.Process
+	nameless.Path = ""
+	q.Process = &nameless
+	return e.set.Decide(q, now)
 }

@@ -55,6 +55,8 @@ type Engine struct {
 	control  bpf.Control
 	programs map[flow.Executable]*knownProgram // those that the kernel knows
 	taught   map[nameKey][]exactRef            // exact decisions of this generation
+	files    fileCache
+	proofs   proofs
 
 	waiting map[flowKey]*waitingFlow
 	prompts map[string]*question // by id
@@ -116,6 +118,9 @@ func (e *Engine) recall() error {
 		}
 	}
 	e.set = rule.NewSet(rules)
+	if err := e.recallProofs(); err != nil {
+		return err
+	}
 	e.settings = defaultSettings()
 	if _, err := e.c.Store.Load("settings", &e.settings); err != nil {
 		return fmt.Errorf("recall settings: %w", err)
@@ -160,24 +165,42 @@ func (e *Engine) Start() error {
 func (e *Engine) Run(ctx context.Context) error {
 	drain := time.NewTicker(100 * time.Millisecond)
 	defer drain.Stop()
-	save := time.NewTicker(time.Second)
-	defer save.Stop()
+	saved := make(chan struct{})
+	go func() { // the disk may be slow
+		defer close(saved)
+		e.keepSaving(ctx)
+	}()
 	prune := time.NewTicker(20 * time.Second)
 	defer prune.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			e.letGo()
+			<-saved
+			e.sumApproved()
 			e.save()
 			return nil
 		case <-drain.C:
 			e.drain()
 			e.endWaits()
 			e.endLifetimes()
-		case <-save.C:
-			e.save()
 		case now := <-prune.C:
 			e.c.Processes.Prune(now)
+		}
+	}
+}
+
+// keepSaving writes what is to be remembered, until ctx is done.
+func (e *Engine) keepSaving(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			e.sumApproved()
+			e.save()
 		}
 	}
 }
@@ -199,8 +222,9 @@ func (e *Engine) letGo() {
 	}
 }
 
-// save writes hits and history.
+// save writes hits and history, and which files rules are about.
 func (e *Engine) save() {
+	e.saveProofs()
 	e.mu.Lock()
 	hits, flows := e.hits, e.activity
 	if len(hits) > 0 {

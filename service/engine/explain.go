@@ -19,11 +19,9 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	if e.needsSum(f.Process) {
-		if exe, err := e.c.Kernel.Identify(f.Process.Path); err == nil {
-			f.Process.Executable = exe
-			f.Process = e.withSum(f.Process)
-		}
+	if exe, err := e.c.Kernel.Identify(f.Process.Path); err == nil {
+		f.Process.Executable = exe
+		f.Process = e.prove(e.withSum(f.Process))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -32,9 +32,9 @@ func (e *Engine) Judge(p Packet) {
 	e.drain() // who it is may have happened a moment ago
 	process := e.identify(p.Owner)
 	f := flowOf(p, process)
-	if e.needsSum(process) {
+	if e.needsFile(process) {
 		go func() { // a large file must not hold up the others
-			f.Process = e.withSum(process)
+			f.Process = e.prove(e.withSum(process))
 			e.settle(&f, p)
 		}()
 		return
@@ -119,13 +119,24 @@ func (e *Engine) name(f *flow.Flow) {
 	}
 }
 
-func (e *Engine) needsSum(p *flow.Process) bool {
+// needsFile reports whether the program's file must be looked at first.
+func (e *Engine) needsFile(p *flow.Process) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return p.Path != "" && p.SHA256 == "" && e.set.NeedsSHA256(p.Path)
+	return p.Path != "" && (!e.provenHere(p.Executable, p.Path) || e.needsSum(p))
+}
+
+func (e *Engine) needsSum(p *flow.Process) bool {
+	return p.SHA256 == "" && e.set.NeedsSHA256(p.Path)
 }
 
 func (e *Engine) withSum(p *flow.Process) *flow.Process {
+	e.mu.Lock()
+	needed := e.needsSum(p)
+	e.mu.Unlock()
+	if !needed {
+		return p
+	}
 	sum, err := e.c.Processes.Sum(p.Path, p.Executable)
 	if err != nil {
 		e.c.Log.Warn("no checksum", "path", p.Path, "err", err)

@@ -20,6 +20,7 @@ type Kernel interface {
 	SetExact(bpf.Subject, bpf.Destination, bpf.Verdict, uint64) error
 	ForgetExact(bpf.Subject, bpf.Destination) error
 	Identify(path string) (flow.Executable, error)
+	IdentifyAll(paths []string) (map[string]flow.Executable, error)
 	Counters() (bpf.Counters, error)
 }
 

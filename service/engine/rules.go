@@ -103,6 +103,7 @@ func (e *Engine) AddRule(_ context.Context, r rule.Rule, span time.Duration) (ru
 	if r, err = e.c.Store.PutRule(r); err != nil {
 		return r, notSaved(err)
 	}
+	e.approveRule(&r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.replaceSet(append(e.rules(), r))
@@ -129,6 +130,9 @@ func (e *Engine) EditRule(_ context.Context, r rule.Rule, span time.Duration) (r
 	}
 	if r, err = e.c.Store.PutRule(r); err != nil {
 		return r, notSaved(err)
+	}
+	if r.Program.Path != old.Program.Path {
+		e.approveRule(&r)
 	}
 	return r, e.reload()
 }

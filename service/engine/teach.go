@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"sekisho/app/api"
 	"sekisho/app/flow"
@@ -80,18 +79,14 @@ func (e *Engine) refreshed() {
 // expect makes the programs known that rules name by path, so that they need not visit
 // the queue first when they run.
 func (e *Engine) expect() {
-	for _, r := range e.set.Rules() {
-		if !r.Enabled || r.Program.Path == "" {
-			continue
-		}
-		exe, err := e.c.Kernel.Identify(r.Program.Path)
-		if err != nil {
-			if !errors.Is(err, os.ErrNotExist) {
-				e.c.Log.Debug("a rule's program is not known yet", "path", r.Program.Path, "err", err)
-			}
-			continue
-		}
-		e.programOf(exe, r.Program.Path)
+	there, err := e.files.at(e.c.Kernel, e.set.Rules())
+	if err != nil {
+		e.c.Log.Warn("the programs of rules are not known until they run", "err", err)
+		return
+	}
+	e.adopt(there)
+	for path, exe := range there {
+		e.programOf(exe, path)
 	}
 }
 
@@ -116,6 +111,10 @@ func (e *Engine) forgetPrograms() {
 
 // teachProgram writes what holds for all flows of a program, whichever process it runs in.
 func (e *Engine) teachProgram(exe flow.Executable, p *knownProgram) error {
+	if !e.provenHere(exe, p.path) { // what rules say about its path holds for another file
+		p.verdict, p.perProcess, p.generation = bpf.Depends, true, e.control.Generation
+		return e.c.Kernel.SetProgram(exe, bpf.ProgramVerdict{Generation: p.generation, ID: p.id, Verdict: p.verdict, PerProcess: true})
+	}
 	w := e.set.Wide(&flow.Process{Program: flow.Program{Path: p.path, Executable: exe}}, flow.Out, e.c.Clock())
 	p.perProcess = w.PerProcess
 	p.verdict = bpf.Depends
@@ -175,7 +174,10 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	wide := p.verdict
 	if p.perProcess {
 		subject = bpf.OfProcess(o)
-		wide = e.wideVerdict(e.set.Wide(f.Process, flow.Out, e.c.Clock()))
+		wide = bpf.Depends
+		if !f.Process.Replaced {
+			wide = e.wideVerdict(e.set.Wide(f.Process, flow.Out, e.c.Clock()))
+		}
 		if err := e.c.Kernel.SetExact(subject, bpf.Destination{}, wide, e.control.Generation); err != nil {
 			return err
 		}

@@ -182,19 +182,19 @@ SEC("iter/task") int each_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* The identity of a file that the service holds open: that of a program that has yet to
- * run, as the kernel will see it. stat() says something else on btrfs and overlays. */
-__u32 identify_tgid = 0, identify_fd = 0;
+/* The identities of the files that the service holds open: those of programs that have
+ * yet to run, as the kernel will see them. stat() says something else on btrfs and overlays. */
+__u32 identify_tgid = 0;
 
 SEC("iter/task_file") int each_file(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *t = ctx->task;
 	struct file *f = ctx->file;
-	struct executable e = {};
-	if (!t || !f || t->tgid != identify_tgid || t->pid != identify_tgid || ctx->fd != identify_fd)
+	struct file_record r = { .fd = ctx->fd };
+	if (!t || !f || t->pid != identify_tgid)
 		return 0;
-	if (!executable_of_file(f, &e))
-		bpf_seq_write(ctx->meta->seq, &e, sizeof(e));
+	if (!executable_of_file(f, &r.exe))
+		bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	return 0;
 }
 

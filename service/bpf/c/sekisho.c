@@ -14,6 +14,7 @@ KEEP(struct, args_event);
 KEEP(struct, close_event);
 KEEP(struct, event);
 KEEP(struct, exec_event);
+KEEP(struct, file_record);
 KEEP(struct, flow_event);
 KEEP(struct, fork_event);
 KEEP(struct, socket_record);

@@ -114,6 +114,10 @@ struct task_record {
 	__u64 start, parent_start, cgroup;
 	__u32 tgid, parent, uid, exec_id;
 };
+struct file_record {
+	struct executable exe;
+	__u32 fd, pad;
+};
 struct socket_record {
 	struct owner owner;
 	__u64 cgroup;
