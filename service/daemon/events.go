@@ -49,6 +49,9 @@ func (s *service) learn(p *capture.Packet) {
 	if err != nil || len(r.Answer.Addrs) == 0 {
 		return
 	}
+	if !s.engine.IsResolver(r.Server.Addr()) {
+		return // anybody can run a name server that says anything
+	}
 	o, ok := s.kernel.OwnerOfQuery(r.Server.Addr(), r.Client.Port(), r.ID)
 	if !ok {
 		return // nobody whom we watch asked that

@@ -54,7 +54,7 @@ func (e *Engine) Answer(_ context.Context, id string, a prompt.Answer) (*rule.Ru
 		d.Verdict = flow.Allow
 	}
 	if r == nil {
-		for _, w := range e.waiting {
+		for _, w := range e.waiting.flows {
 			if w.question == q || prompt.Covers(p, a, by, w.flow) {
 				e.answered(w, d)
 			}
@@ -89,7 +89,7 @@ func (e *Engine) find(id string) *question {
 	if q, ok := e.prompts[id]; ok {
 		return q
 	}
-	for _, w := range e.waiting {
+	for _, w := range e.waiting.flows {
 		if w.flow.ID == id {
 			return w.question
 		}
@@ -99,8 +99,7 @@ func (e *Engine) find(id string) *question {
 
 // settleWaiting decides the waiting flows again, with other rules or in another mode.
 func (e *Engine) settleWaiting() {
-	for _, w := range e.waiting {
-		e.counters.Flows-- // decide counts it again
+	for _, w := range e.waiting.flows {
 		if p := w.flow.Process; p.Replaced && e.provenHere(p.Executable, p.Path) {
 			q := *p
 			q.Replaced = false

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -12,7 +11,6 @@ import (
 
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
-	"sekisho/service/bpf"
 )
 
 // Bounds of asking. What is beyond them is blocked and counted, or a program could flood
@@ -28,23 +26,12 @@ const (
 	limitDeadline     = "deadline"
 	limitUnattended   = "unattended"
 	limitWaiting      = "waiting-flows"
+	limitIdentity     = "identity"     // it runs something else than it executed
+	limitUnattributed = "unattributed" // whose it is isn't known
+	limitRuleEnded    = "rule-ended"   // the rule that allowed it was removed, or has ended
 	unattendedBlock   = "block"
 	unattendedPackage = "allow-packaged"
 )
-
-// waitingFlow is a flow whose packets the kernel holds for us.
-type waitingFlow struct {
-	flow     flow.Flow
-	owner    bpf.Owner
-	held     []Held
-	deadline time.Time
-	question *question
-}
-
-func (w *waitingFlow) give(verdict func(Held) error, log *slog.Logger) {
-	give(w.held, verdict, log)
-	w.held = nil
-}
 
 // question is a prompt with the flows that it joins.
 type question struct {
@@ -88,7 +75,7 @@ func (e *Engine) ask(f *flow.Flow, p Packet) {
 	}
 	w.question = q
 	q.flows[keyOf(f)] = w
-	e.waiting[keyOf(f)] = w
+	e.waiting.add(w)
 	if q.State != prompt.Waiting { // a missed one that is asked again
 		q.State = prompt.Waiting
 		q.Flow = *f
@@ -114,16 +101,8 @@ func (e *Engine) question(f *flow.Flow, key prompt.Key) *question {
 }
 
 func (e *Engine) tooMany(f *flow.Flow, q *question) bool {
-	if len(e.waiting) >= maxWaiting || q == nil && !e.roomForQuestion() {
-		return true
-	}
-	n := 0
-	for _, w := range e.waiting {
-		if w.flow.Process.Key() == f.Process.Key() {
-			n++
-		}
-	}
-	return n >= maxWaitingProgram
+	return len(e.waiting.flows) >= maxWaiting || e.waiting.ofProgram[f.Process.Key()] >= maxWaitingProgram ||
+		q == nil && !e.roomForQuestion()
 }
 
 // roomForQuestion forgets the oldest missed prompt if that makes room.
@@ -185,7 +164,7 @@ func (e *Engine) endWaits() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	for _, w := range e.waiting {
+	for _, w := range e.waiting.flows {
 		if now.Before(w.deadline) {
 			continue
 		}
@@ -207,9 +186,8 @@ func (e *Engine) endWaits() {
 
 // release gives a waiting flow its decision.
 func (e *Engine) release(w *waitingFlow, d flow.Decision) {
-	k := keyOf(&w.flow)
-	delete(e.waiting, k)
-	delete(w.question.flows, k)
+	e.waiting.remove(w)
+	delete(w.question.flows, keyOf(&w.flow))
 	held := w.held
 	w.held = nil
 	e.finish(&w.flow, w.owner, d, held)
@@ -222,14 +200,45 @@ func (e *Engine) miss(q *question, s prompt.State) {
 	e.changed(q)
 	e.tellStatus()
 	p := q.Prompt
-	if err := e.c.Store.PutMissed(p); err != nil {
-		e.problem("save", "A missed question is not saved: "+err.Error(), "Make room on the disk; filtering goes on meanwhile.")
-	}
+	e.inbox[q.ID] = &p
 }
 
-func (e *Engine) unmiss(id string) {
-	if err := e.c.Store.DeleteMissed(id); err != nil {
-		e.c.Log.Warn("an answered question stays in the inbox", "err", err)
+// unmiss takes a prompt out of the inbox again.
+func (e *Engine) unmiss(id string) { e.inbox[id] = nil }
+
+// saveMissed writes what changed in the inbox: not at once, for a program that asks for a
+// thousand things must not make the disk the bound of everybody's packets.
+func (e *Engine) saveMissed() {
+	e.mu.Lock()
+	changed := e.inbox
+	e.inbox = map[string]*prompt.Prompt{}
+	e.mu.Unlock()
+	var put []prompt.Prompt
+	var gone []string
+	for id, p := range changed {
+		if p == nil {
+			gone = append(gone, id)
+		} else {
+			put = append(put, *p)
+		}
+	}
+	var err error
+	if len(put) > 0 {
+		err = e.c.Store.PutMissed(put...)
+	}
+	if len(gone) > 0 {
+		err = errors.Join(err, e.c.Store.DeleteMissed(gone...))
+	}
+	if err == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.problem("save", "Missed questions are not saved: "+err.Error(), "Make room on the disk; filtering goes on meanwhile.")
+	for id, p := range changed {
+		if _, newer := e.inbox[id]; !newer && len(e.inbox) < 2*maxQuestions {
+			e.inbox[id] = p
+		}
 	}
 }
 
@@ -248,10 +257,9 @@ func (e *Engine) gone(q *question) {
 
 // gaveUp takes a flow out whose socket was closed before anybody answered.
 func (e *Engine) gaveUp(w *waitingFlow) {
-	k := keyOf(&w.flow)
-	delete(e.waiting, k)
+	e.waiting.remove(w)
 	q := w.question
-	delete(q.flows, k)
+	delete(q.flows, keyOf(&w.flow))
 	w.give(Held.Drop, e.c.Log)
 	w.flow.Decision = flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "gave-up"}}
 	w.flow.State = flow.Closed

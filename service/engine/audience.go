@@ -75,7 +75,17 @@ func (e *Engine) tellGone(q *question) {
 	e.tellStatus()
 }
 
-func (e *Engine) tellStatus() {
+// tellStatus has the audience told soon: a program that asks for a thousand things changes
+// it as often, and making it costs system calls.
+func (e *Engine) tellStatus() { e.statusChanged = true }
+
+func (e *Engine) tellStatusNow() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.statusChanged {
+		return
+	}
+	e.statusChanged = false
 	if len(e.audience) == 0 {
 		return
 	}
@@ -118,13 +128,13 @@ func comparePrompts(a, b prompt.Prompt) int {
 func (e *Engine) Connections(context.Context) ([]flow.Flow, error) {
 	e.drain()
 	e.mu.Lock()
-	list := make([]flow.Flow, 0, len(e.live)+len(e.waiting))
+	list := make([]flow.Flow, 0, len(e.live)+len(e.waiting.flows))
 	for _, f := range e.live {
 		if f.State == flow.Open {
 			list = append(list, *f)
 		}
 	}
-	for _, w := range e.waiting {
+	for _, w := range e.waiting.flows {
 		list = append(list, w.flow)
 	}
 	e.mu.Unlock()
@@ -158,7 +168,6 @@ func (e *Engine) FollowConnections(ctx context.Context, f func(flow.Flow)) error
 // ends. f may block.
 func (e *Engine) Activity(ctx context.Context, a api.ActivityFilter, f func(flow.Flow)) error {
 	e.drain()
-	e.save()
 	later := make(chan flow.Flow, 4096)
 	if a.Follow {
 		l := &follower{func(c flow.Flow) {
@@ -176,6 +185,7 @@ func (e *Engine) Activity(ctx context.Context, a api.ActivityFilter, f func(flow
 			e.mu.Unlock()
 		}()
 	}
+	e.save()
 	var past []flow.Flow
 	limit := a.Limit
 	if limit <= 0 {
@@ -188,14 +198,19 @@ func (e *Engine) Activity(ctx context.Context, a api.ActivityFilter, f func(flow
 	if err != nil {
 		return api.Errorf(api.Failed, "the history can't be read: %v", err)
 	}
+	told := map[string]flow.State{}
 	for i := len(past) - 1; i >= 0; i-- {
 		f(past[i])
+		told[past[i].ID] = past[i].State
 	}
 	for a.Follow {
 		select {
 		case <-ctx.Done():
 			return nil
 		case c := <-later:
+			if s, ok := told[c.ID]; ok && s == c.State {
+				continue // it was written between the two
+			}
 			if c.Decision.Verdict != flow.Waiting && (a.Verdict == flow.Waiting || c.Decision.Verdict == a.Verdict) &&
 				(a.Program == "" || c.Process.Path == a.Program || c.Process.Script == a.Program) {
 				f(c)

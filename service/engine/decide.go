@@ -11,14 +11,11 @@ import (
 // order is that of the design: what comes before everything, rules, what was answered
 // for this very flow, presets, the mode.
 func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
-	e.counters.Flows++
 	if d, ok := e.first(f); ok {
 		return d
 	}
 	if o.Mismatch {
-		e.counters.Unattributed++
-		e.c.Log.Warn("a process runs something else than it executed", "pid", o.Process.PID, "path", f.Process.Path)
-		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "identity"}}
+		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitIdentity}}
 	}
 	if r, ok := e.rule(f); ok {
 		return decidedBy(r)
@@ -33,10 +30,17 @@ func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 		return d
 	}
 	if f.Process.Path == "" {
-		e.counters.Unattributed++
-		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "unattributed"}}
+		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitUnattributed}}
 	}
 	return flow.Decision{Verdict: flow.Waiting}
+}
+
+// count counts a flow that has its decision.
+func (e *Engine) count(d flow.Decision) {
+	e.counters.Flows++
+	if d.By.Kind == flow.ByLimit && (d.By.Name == limitIdentity || d.By.Name == limitUnattributed) {
+		e.counters.Unattributed++
+	}
 }
 
 // first is what comes before every rule.
@@ -67,8 +71,12 @@ func byMode(m api.Mode) (flow.Decision, bool) {
 	return flow.Decision{}, false
 }
 
+// decidedBy: a rule for once is an answer that was given beforehand.
 func decidedBy(r *rule.Rule) flow.Decision {
 	d := flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByRule, ID: r.ID, Name: r.Note}}
+	if r.Lifetime.Kind == rule.Once {
+		d.By.Kind = flow.ByAnswer
+	}
 	if r.Action == rule.Allow {
 		d.Verdict = flow.Allow
 	}
@@ -77,7 +85,7 @@ func decidedBy(r *rule.Rule) flow.Decision {
 
 // ofItself reports whether a decision was for one flow alone, and holds as long as it lives.
 func ofItself(d flow.Decision) bool {
-	return d.By.Kind == flow.ByAnswer || d.By.Kind == flow.ByLimit && d.By.Name == limitDeadline
+	return d.By.Kind == flow.ByAnswer || d.By.Kind == flow.ByLimit && (d.By.Name == limitDeadline || d.By.Name == limitUnattended)
 }
 
 // rule finds the rule that decides f. A program that was replaced is allowed nothing by

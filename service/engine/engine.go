@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -58,21 +59,24 @@ type Engine struct {
 	files    fileCache
 	proofs   proofs
 
-	waiting map[flowKey]*waitingFlow
+	waiting waitingFlows
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
 	live     map[flowKey]*flow.Flow
 	byCookie map[uint64][]flowKey
 
+	inbox    map[string]*prompt.Prompt // missed ones to be written; nil: to be forgotten
+	over     map[string]bool           // ids of rules that have ended and are still on disk
 	hits     map[string]Use
 	activity []flow.Flow // not saved yet
 	recent   []flow.Flow // for those that follow from now on
 
-	audience map[*listener]struct{}
-	followed map[*follower]struct{}
-	lan      lanCache
-	resolver resolverCache
+	statusChanged bool // and the audience does not know yet
+	audience      map[*listener]struct{}
+	followed      map[*follower]struct{}
+	lan           lanCache
+	resolver      resolverCache
 }
 
 // New makes an engine from what the store remembers. It changes nothing in the kernel.
@@ -85,16 +89,18 @@ func New(c Config) (*Engine, error) {
 	}
 	now := time.Now()
 	e := &Engine{
-		c: c, since: now, epoch: strconv.FormatInt(now.Unix()%(1<<30), 36),
+		c: c, since: now, epoch: strconv.FormatInt(now.UnixMilli()%(1<<40), 36),
 		problems: map[string]api.Problem{},
 		control:  c.Control,
 		programs: map[flow.Executable]*knownProgram{},
 		taught:   map[nameKey][]exactRef{},
-		waiting:  map[flowKey]*waitingFlow{},
+		waiting:  newWaitingFlows(),
 		prompts:  map[string]*question{},
 		byKey:    map[prompt.Key]*question{},
 		live:     map[flowKey]*flow.Flow{},
 		byCookie: map[uint64][]flowKey{},
+		inbox:    map[string]*prompt.Prompt{},
+		over:     map[string]bool{},
 		hits:     map[string]Use{},
 		audience: map[*listener]struct{}{},
 		followed: map[*follower]struct{}{},
@@ -112,10 +118,8 @@ func (e *Engine) recall() error {
 		return fmt.Errorf("recall rules: %w", err)
 	}
 	rules, ended := current(rules, e.c.Clock())
-	if len(ended) > 0 {
-		if err := e.c.Store.DeleteRules(ended); err != nil {
-			e.c.Log.Warn("ended rules stay in the store", "err", err)
-		}
+	for _, id := range ended {
+		e.over[id] = true
 	}
 	e.set = rule.NewSet(rules)
 	if err := e.recallProofs(); err != nil {
@@ -157,7 +161,29 @@ func (e *Engine) Start() error {
 	if old, err := e.c.Kernel.Control(); err == nil {
 		e.control.Generation = old.Generation
 	}
-	return e.refresh()
+	e.endQuitBefore()
+	if err := e.refresh(); err != nil {
+		return err
+	}
+	return e.forgetOld()
+}
+
+// forgetOld makes room in the kernel: programs of earlier runs, which it knew by rules
+// that may be gone, are stale.
+func (e *Engine) forgetOld() error {
+	var old []flow.Executable
+	err := e.c.Kernel.Programs(func(exe flow.Executable, v bpf.ProgramVerdict) {
+		if v.Generation != e.control.Generation {
+			old = append(old, exe)
+		}
+	})
+	for _, exe := range old {
+		err = errors.Join(err, e.c.Kernel.ForgetProgram(exe))
+	}
+	if err != nil {
+		return fmt.Errorf("forget the programs of earlier runs: %w", err)
+	}
+	return nil
 }
 
 // Run keeps time until ctx is done: it drains the kernel's events, ends what is over and
@@ -184,6 +210,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.drain()
 			e.endWaits()
 			e.endLifetimes()
+			e.tellStatusNow()
 		case now := <-prune.C:
 			e.c.Processes.Prune(now)
 		}
@@ -216,15 +243,17 @@ func (e *Engine) drain() {
 func (e *Engine) letGo() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for k, w := range e.waiting {
+	for _, w := range e.waiting.flows {
 		w.give(Held.Drop, e.c.Log)
-		delete(e.waiting, k)
 	}
+	e.waiting = newWaitingFlows()
 }
 
 // save writes hits and history, and which files rules are about.
 func (e *Engine) save() {
+	e.deleteOver()
 	e.saveProofs()
+	e.saveMissed()
 	e.mu.Lock()
 	hits, flows := e.hits, e.activity
 	if len(hits) > 0 {

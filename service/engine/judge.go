@@ -48,11 +48,12 @@ func (e *Engine) settle(f *flow.Flow, p Packet) {
 	e.counters.Queued++
 	e.name(f)
 	k := keyOf(f)
-	if w, ok := e.waiting[k]; ok {
+	if w, ok := e.waiting.flows[k]; ok {
 		e.hold(w, p.Held)
 		return
 	}
 	d := e.decide(f, p.Owner)
+	e.count(d)
 	if d.Verdict == flow.Waiting {
 		e.ask(f, p)
 		return
@@ -150,10 +151,10 @@ func (e *Engine) withSum(p *flow.Process) *flow.Process {
 // finish enforces a decision and publishes it.
 func (e *Engine) finish(f *flow.Flow, o bpf.Owner, d flow.Decision, held []Held) {
 	f.Decision = d
+	e.publish(f)
+	e.use(d) // may end a rule, and all that the kernel was told
 	e.teach(f, o)
 	give(held, held1(d.Verdict), e.c.Log)
-	e.use(d)
-	e.publish(f)
 }
 
 func held1(v flow.Verdict) func(Held) error {
@@ -173,12 +174,14 @@ func give(held []Held, verdict func(Held) error, log *slog.Logger) {
 
 // use counts a rule's hit, and ends a rule that was for once.
 func (e *Engine) use(d flow.Decision) {
-	if d.By.Kind != flow.ByRule {
+	r, ok := e.set.Rule(d.By.ID)
+	if !ok || d.By.Kind != flow.ByRule && d.By.Kind != flow.ByAnswer {
+		return
+	}
+	if r.Lifetime.Kind == rule.Once {
+		e.dropRules(r.ID)
 		return
 	}
 	u := e.hits[d.By.ID]
 	e.hits[d.By.ID] = Use{u.Hits + 1, time.Now()}
-	if r, ok := e.set.Rule(d.By.ID); ok && r.Lifetime.Kind == rule.Once {
-		e.dropRules(r.ID)
-	}
 }

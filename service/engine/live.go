@@ -33,6 +33,7 @@ func (e *Engine) Decided(k bpf.Flow) {
 	}
 	// The same path says what decided, for showing; the verdict is the kernel's.
 	d := e.decide(&f, k.Owner)
+	e.count(d)
 	if d.Verdict != verdict {
 		d = flow.Decision{Verdict: verdict, By: flow.By{Kind: flow.ByMode, Name: string(e.mode.Mode)}}
 		if k.Owner.Foreign && verdict == flow.Block {
@@ -93,10 +94,8 @@ func (e *Engine) note(f *flow.Flow) {
 func (e *Engine) Closed(c bpf.Closed) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, w := range e.waiting {
-		if w.flow.Cookie == c.Cookie {
-			e.gaveUp(w)
-		}
+	for w := range e.waiting.ofSocket[c.Cookie] {
+		e.gaveUp(w)
 	}
 	for _, k := range e.byCookie[c.Cookie] {
 		f := e.live[k]
@@ -154,8 +153,12 @@ func (e *Engine) endForbidden() {
 		if f.State == flow.Closed || f.Decision.Verdict != flow.Allow {
 			continue
 		}
-		e.counters.Flows--
-		if d := e.decide(f, bpf.Owner{}); d.Verdict == flow.Block {
+		d := e.decide(f, bpf.Owner{})
+		if d.Verdict == flow.Waiting && f.Decision.By.Kind == flow.ByRule {
+			// What allowed it is gone, and nothing else does.
+			d = flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitRuleEnded}}
+		}
+		if d.Verdict == flow.Block {
 			end[f.Cookie] = true
 			f.Decision = d
 		}

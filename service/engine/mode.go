@@ -88,11 +88,19 @@ func (e *Engine) endModeSpan() {
 	if over {
 		e.changeMode(e.mode.after())
 	}
+	e.mu.Unlock()
+	if over {
+		go e.saveMode() // the disk may be slow
+	}
+}
+
+// saveMode writes the mode as it is then: somebody may set another one meanwhile.
+func (e *Engine) saveMode() {
+	e.saving.Lock()
+	defer e.saving.Unlock()
+	e.mu.Lock()
 	now := e.mode
 	e.mu.Unlock()
-	if !over {
-		return
-	}
 	if err := e.c.Store.Save("mode", now); err != nil {
 		e.c.Log.Warn("the mode is not saved", "err", err)
 	}

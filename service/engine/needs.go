@@ -17,6 +17,7 @@ type Kernel interface {
 	SetControl(bpf.Control) error
 	SetProgram(flow.Executable, bpf.ProgramVerdict) error
 	ForgetProgram(flow.Executable) error
+	Programs(func(flow.Executable, bpf.ProgramVerdict)) error
 	SetExact(bpf.Subject, bpf.Destination, bpf.Verdict, uint64) error
 	ForgetExact(bpf.Subject, bpf.Destination) error
 	Identify(path string) (flow.Executable, error)

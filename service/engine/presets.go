@@ -70,6 +70,14 @@ func SystemResolvers() []Resolver {
 	return found
 }
 
+// IsResolver reports whether the system looks names up there; only answers from there
+// name addresses. It may be called from any goroutine.
+func (e *Engine) IsResolver(a netip.Addr) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.resolver.has(a.Unmap(), e.c.Resolvers)
+}
+
 type resolverCache struct {
 	read time.Time
 	list []Resolver

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -52,7 +53,7 @@ func (e *Engine) reload() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	hold, _ := current(rules, e.c.Clock())
-	e.replaceSet(hold)
+	e.replaceSet(slices.DeleteFunc(hold, func(r rule.Rule) bool { return e.over[r.ID] }))
 	return nil
 }
 
@@ -65,6 +66,12 @@ func (e *Engine) Rules(context.Context) ([]rule.Rule, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.rules(), nil
+}
+
+func (e *Engine) ruleCount() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.set.Len()
 }
 
 // prepared fills in what the service knows of a rule that somebody wrote.
@@ -97,7 +104,7 @@ func (e *Engine) AddRule(_ context.Context, r rule.Rule, span time.Duration) (ru
 	}
 	e.saving.Lock()
 	defer e.saving.Unlock()
-	if e.set.Len() >= rule.MaxRules {
+	if e.ruleCount() >= rule.MaxRules {
 		return r, api.Errorf(api.Failed, "there are %d rules already, no more are kept; remove some first", rule.MaxRules)
 	}
 	if r, err = e.c.Store.PutRule(r); err != nil {
@@ -219,17 +226,36 @@ func (e *Engine) endLifetimes() {
 	e.mu.Unlock()
 }
 
-// dropRules takes rules out that are over, and forgets them on disk afterwards: what has
+// dropRules takes rules out that are over. They are forgotten on disk afterwards: what has
 // ended must not decide even if the disk is full.
 func (e *Engine) dropRules(ids ...string) {
-	e.replaceSet(slices.DeleteFunc(e.rules(), func(r rule.Rule) bool { return slices.Contains(ids, r.ID) }))
-	go func() {
-		e.saving.Lock()
-		defer e.saving.Unlock()
-		if err := e.c.Store.DeleteRules(ids); err != nil {
-			e.c.Log.Warn("ended rules stay in the store", "err", err)
-		}
-	}()
+	for _, id := range ids {
+		e.over[id] = true
+	}
+	e.replaceSet(slices.DeleteFunc(e.rules(), func(r rule.Rule) bool { return e.over[r.ID] }))
+}
+
+// deleteOver forgets on disk the rules that have ended.
+func (e *Engine) deleteOver() {
+	e.saving.Lock()
+	defer e.saving.Unlock()
+	e.mu.Lock()
+	ids := slices.Collect(maps.Keys(e.over))
+	e.mu.Unlock()
+	if len(ids) == 0 {
+		return
+	}
+	err := e.c.Store.DeleteRules(ids)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.problem("ended", "Rules that have ended are still on the disk: "+err.Error(), "Make room on the disk; they decide nothing meanwhile.")
+		return
+	}
+	e.solved("ended")
+	for _, id := range ids {
+		delete(e.over, id)
+	}
 }
 
 // endQuit ends the rules that held until process id quit.
@@ -247,6 +273,26 @@ func (e *Engine) endQuit(id flow.ProcessID) {
 	}
 	if len(over) > 0 {
 		e.dropRules(over...)
+	}
+}
+
+// endQuitBefore ends the rules whose program quit while no service ran.
+func (e *Engine) endQuitBefore() {
+	rules := e.rules()
+	for _, r := range rules {
+		if r.Lifetime.Kind != rule.Quit {
+			continue
+		}
+		alive := r.Program.Path == "" || len(e.c.Processes.Running(r.Program.Path)) > 0
+		if id := r.Lifetime.Process; id != (flow.ProcessID{}) {
+			_, alive = e.c.Processes.Find(id)
+		}
+		if !alive {
+			e.over[r.ID] = true
+		}
+	}
+	if len(e.over) > 0 {
+		e.set = rule.NewSet(slices.DeleteFunc(rules, func(r rule.Rule) bool { return e.over[r.ID] }))
 	}
 }
 
@@ -275,6 +321,7 @@ func (e *Engine) Restore(_ context.Context, r io.Reader) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	clear(e.hits)
+	clear(e.over)
 	for _, q := range e.ordered() {
 		if len(q.flows) == 0 {
 			delete(e.prompts, q.ID)

@@ -19,7 +19,7 @@ func (e *Engine) Status(context.Context) (api.Status, error) {
 func (e *Engine) status() api.Status {
 	s := api.Status{
 		Version: e.c.Version, Mode: e.mode.Mode, Enforcing: e.mode.Mode != api.ModeOff,
-		Since: e.since, Rules: e.set.Len(), Waiting: len(e.waiting), Kernel: e.c.Facts, Counters: e.counters,
+		Since: e.since, Rules: e.set.Len(), Waiting: len(e.waiting.flows), Kernel: e.c.Facts, Counters: e.counters,
 	}
 	if e.mode.Then != "" {
 		s.ModeUntil = e.mode.Until

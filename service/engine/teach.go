@@ -147,6 +147,9 @@ func (e *Engine) teach(f *flow.Flow, o bpf.Owner) {
 	if o.Missing || o.Unknown || o.Mismatch || o.Executable.IsZero() || e.mode.Mode == api.ModeOff {
 		return
 	}
+	if f.Decision.By.Kind == flow.ByLimit && !ofItself(f.Decision) {
+		return // the next packet may find room
+	}
 	if err := e.teachFlow(f, o); err != nil {
 		e.c.Log.Warn("a decision stays out of the kernel", "err", err)
 	}
@@ -158,7 +161,7 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 		verdict = bpf.Allow
 	}
 	to := bpf.Destination{Addr: f.Remote.Addr, Port: f.Remote.Port, Protocol: f.Protocol}
-	if e.forThisFlow(f.Decision) {
+	if forThisFlow(f.Decision) {
 		if f.Cookie == 0 {
 			return nil
 		}
@@ -194,15 +197,8 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 }
 
 // forThisFlow reports whether a decision must not be used for another flow.
-func (e *Engine) forThisFlow(d flow.Decision) bool {
-	switch d.By.Kind {
-	case flow.ByAnswer, flow.ByLimit:
-		return true
-	case flow.ByRule:
-		r, ok := e.set.Rule(d.By.ID)
-		return !ok || r.Lifetime.Kind == rule.Once
-	}
-	return false
+func forThisFlow(d flow.Decision) bool {
+	return d.By.Kind == flow.ByAnswer || d.By.Kind == flow.ByLimit
 }
 
 // NamesChanged takes back what the kernel was told about addresses whose name is another

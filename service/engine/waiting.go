@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"log/slog"
+	"time"
+
+	"sekisho/app/flow"
+	"sekisho/service/bpf"
+)
+
+// waitingFlow is a flow whose packets the kernel holds for us.
+type waitingFlow struct {
+	flow     flow.Flow
+	owner    bpf.Owner
+	held     []Held
+	deadline time.Time
+	question *question
+}
+
+func (w *waitingFlow) give(verdict func(Held) error, log *slog.Logger) {
+	give(w.held, verdict, log)
+	w.held = nil
+}
+
+// waitingFlows are those that wait for an answer, by what they are looked for.
+type waitingFlows struct {
+	flows     map[flowKey]*waitingFlow
+	ofSocket  map[uint64]map[*waitingFlow]bool // by cookie
+	ofProgram map[string]int                   // how many, by flow.Program.Key
+}
+
+func newWaitingFlows() waitingFlows {
+	return waitingFlows{
+		flows: map[flowKey]*waitingFlow{}, ofSocket: map[uint64]map[*waitingFlow]bool{}, ofProgram: map[string]int{},
+	}
+}
+
+func (s *waitingFlows) add(w *waitingFlow) {
+	s.flows[keyOf(&w.flow)] = w
+	s.ofProgram[w.flow.Process.Key()]++
+	c := w.flow.Cookie
+	if s.ofSocket[c] == nil {
+		s.ofSocket[c] = map[*waitingFlow]bool{}
+	}
+	s.ofSocket[c][w] = true
+}
+
+func (s *waitingFlows) remove(w *waitingFlow) {
+	delete(s.flows, keyOf(&w.flow))
+	key, c := w.flow.Process.Key(), w.flow.Cookie
+	if s.ofProgram[key]--; s.ofProgram[key] <= 0 {
+		delete(s.ofProgram, key)
+	}
+	if delete(s.ofSocket[c], w); len(s.ofSocket[c]) == 0 {
+		delete(s.ofSocket, c)
+	}
+}
