@@ -60,13 +60,25 @@ type ProgramVerdict struct {
 
 // SetProgram writes what is known of the program with this identity.
 func (k *Kernel) SetProgram(e flow.Executable, v ProgramVerdict) error {
-	per := uint32(0)
-	if v.PerProcess {
-		per = 1
-	}
-	err := k.objs.Programs.Put(toExecutable(e), &kernelProgram{Generation: v.Generation, Id: v.ID, Verdict: uint32(v.Verdict), PerProcess: per})
-	if err != nil {
+	if err := k.objs.Programs.Put(toExecutable(e), toProgram(v)); err != nil {
 		return fmt.Errorf("write a program's verdict: %w", err)
+	}
+	return nil
+}
+
+// SetPrograms is SetProgram for many, in one call to the kernel.
+func (k *Kernel) SetPrograms(all map[flow.Executable]ProgramVerdict) error {
+	if len(all) == 0 {
+		return nil
+	}
+	keys := make([]kernelExecutable, 0, len(all))
+	values := make([]kernelProgram, 0, len(all))
+	for e, v := range all {
+		keys = append(keys, *toExecutable(e))
+		values = append(values, *toProgram(v))
+	}
+	if _, err := k.objs.Programs.BatchUpdate(keys, values, nil); err != nil {
+		return fmt.Errorf("write %d programs' verdicts: %w", len(all), err)
 	}
 	return nil
 }
@@ -163,6 +175,14 @@ func (k *Kernel) Counters() (Counters, error) {
 
 func toExecutable(e flow.Executable) *kernelExecutable {
 	return &kernelExecutable{Inode: e.Inode, Ctime: e.Ctime, CtimeNano: e.CtimeNano, Device: e.Device, Generation: e.Generation}
+}
+
+func toProgram(v ProgramVerdict) *kernelProgram {
+	p := &kernelProgram{Generation: v.Generation, Id: v.ID, Verdict: uint32(v.Verdict)}
+	if v.PerProcess {
+		p.PerProcess = 1
+	}
+	return p
 }
 
 func fromExecutable(e kernelExecutable) flow.Executable {

@@ -16,14 +16,14 @@ import (
 // scene is a lab in which the real service filters, with a client of it.
 type scene struct {
 	*lab.Lab
-	t       *testing.T
+	t       testing.TB
 	service *lab.Service
 	api     *api.Client
 	echo    *lab.Echo
 	target  netip.AddrPort
 }
 
-func newScene(t *testing.T) *scene {
+func newScene(t testing.TB) *scene {
 	t.Helper()
 	l := lab.New(t)
 	s := &scene{Lab: l, t: t, echo: l.Remote.ServeEcho(7)}

@@ -14,7 +14,7 @@ import (
 )
 
 // python is the interpreter's file, without links.
-func python(t *testing.T) string {
+func python(t testing.TB) string {
 	t.Helper()
 	// What is on the path may be a script that starts it.
 	p, err := exec.Command("python3", "-c", "import os, sys; print(os.path.realpath(sys.executable))").Output()

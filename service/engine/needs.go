@@ -16,6 +16,7 @@ type Kernel interface {
 	Control() (bpf.Control, error)
 	SetControl(bpf.Control) error
 	SetProgram(flow.Executable, bpf.ProgramVerdict) error
+	SetPrograms(map[flow.Executable]bpf.ProgramVerdict) error
 	ForgetProgram(flow.Executable) error
 	Programs(func(flow.Executable, bpf.ProgramVerdict)) error
 	SetExact(bpf.Subject, bpf.Destination, bpf.Verdict, uint64) error

@@ -52,16 +52,15 @@ func (e *Engine) refresh() error {
 		e.forgetPrograms()
 	}
 	e.expect()
-	var errs []error
+	var err error
 	if e.mode.Mode != api.ModeOff {
+		all := make(map[flow.Executable]bpf.ProgramVerdict, len(e.programs))
 		for exe, p := range e.programs {
-			errs = append(errs, e.teachProgram(exe, p))
+			all[exe] = e.judgeProgram(exe, p)
 		}
+		err = e.c.Kernel.SetPrograms(all)
 	}
-	if err := e.c.Kernel.SetControl(e.control); err != nil {
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err = errors.Join(err, e.c.Kernel.SetControl(e.control)); err != nil {
 		return fmt.Errorf("tell the kernel what is decided: %w", err)
 	}
 	return nil
@@ -109,20 +108,20 @@ func (e *Engine) forgetPrograms() {
 	clear(e.programs)
 }
 
-// teachProgram writes what holds for all flows of a program, whichever process it runs in.
-func (e *Engine) teachProgram(exe flow.Executable, p *knownProgram) error {
-	if !e.provenHere(exe, p.path) { // what rules say about its path holds for another file
-		p.verdict, p.perProcess, p.generation = bpf.Depends, true, e.control.Generation
-		return e.c.Kernel.SetProgram(exe, bpf.ProgramVerdict{Generation: p.generation, ID: p.id, Verdict: p.verdict, PerProcess: true})
-	}
-	w := e.set.Wide(&flow.Process{Program: flow.Program{Path: p.path, Executable: exe}}, flow.Out, e.c.Clock())
-	p.perProcess = w.PerProcess
-	p.verdict = bpf.Depends
-	if !p.perProcess {
-		p.verdict = e.wideVerdict(w)
-	}
+// judgeProgram is what holds for all flows of a program, whichever process it runs in.
+func (e *Engine) judgeProgram(exe flow.Executable, p *knownProgram) bpf.ProgramVerdict {
 	p.generation = e.control.Generation
-	return e.c.Kernel.SetProgram(exe, bpf.ProgramVerdict{Generation: p.generation, ID: p.id, Verdict: p.verdict, PerProcess: p.perProcess})
+	if e.provenHere(exe, p.path) {
+		w := e.set.Wide(&flow.Process{Program: flow.Program{Path: p.path, Executable: exe}}, flow.Out, e.c.Clock())
+		p.perProcess = w.PerProcess
+		p.verdict = bpf.Depends
+		if !p.perProcess {
+			p.verdict = e.wideVerdict(w)
+		}
+	} else { // what rules say about its path holds for another file
+		p.verdict, p.perProcess = bpf.Depends, true
+	}
+	return bpf.ProgramVerdict{Generation: p.generation, ID: p.id, Verdict: p.verdict, PerProcess: p.perProcess}
 }
 
 // wideVerdict is what the kernel may do with every flow of whom w is about. Rules win
@@ -169,7 +168,7 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	}
 	p := e.programOf(o.Executable, f.Process.Path)
 	if p.generation != e.control.Generation {
-		if err := e.teachProgram(o.Executable, p); err != nil {
+		if err := e.c.Kernel.SetProgram(o.Executable, e.judgeProgram(o.Executable, p)); err != nil {
 			return err
 		}
 	}
