@@ -53,6 +53,8 @@ func (k *Kernel) Attach(cgroup string) error {
 		{"connect6", ebpf.AttachCGroupInet6Connect, p.Connect6},
 		{"sendmsg4", ebpf.AttachCGroupUDP4Sendmsg, p.Sendmsg4},
 		{"sendmsg6", ebpf.AttachCGroupUDP6Sendmsg, p.Sendmsg6},
+		{"sent", ebpf.AttachCGroupInetEgress, p.Sent},
+		{"received", ebpf.AttachCGroupInetIngress, p.Received},
 	} {
 		if err := k.attachCgroup(c.name, cgroup, id, c.at, c.prog); err != nil {
 			return fmt.Errorf("attach %s to %s: %w", c.name, cgroup, err)

@@ -45,6 +45,7 @@ type Flow struct {
 type Closed struct {
 	Cookie uint64
 	At     time.Duration
+	Bytes  flow.Bytes // all that went through it
 }
 
 // Events takes what Drain reads, in the order in which it happened.
@@ -127,7 +128,7 @@ func (d *decoder) event(b []byte, to Events) {
 		})
 	case kernelEventKindEVENT_CLOSE:
 		c := view[kernelCloseEvent](b)
-		to.Closed(Closed{Cookie: c.Cookie, At: time.Duration(c.When)})
+		to.Closed(Closed{Cookie: c.Cookie, At: time.Duration(c.When), Bytes: flow.Bytes{Sent: c.Sent, Received: c.Received}})
 	}
 }
 

@@ -22,10 +22,12 @@ type kernelArgsEvent struct {
 }
 
 type kernelCloseEvent struct {
-	_      structs.HostLayout
-	Head   kernelEvent
-	Cookie uint64
-	When   uint64
+	_        structs.HostLayout
+	Head     kernelEvent
+	Cookie   uint64
+	When     uint64
+	Sent     uint64
+	Received uint64
 }
 
 type kernelControl struct {
@@ -199,6 +201,13 @@ type kernelSocketRecord struct {
 	Cgroup uint64
 }
 
+type kernelSocketState struct {
+	_        structs.HostLayout
+	Owner    kernelOwner
+	Sent     uint64
+	Received uint64
+}
+
 type kernelSubject struct {
 	_ structs.HostLayout
 	A uint64
@@ -254,8 +263,10 @@ const (
 	kernelProgOnExit          = "on_exit"
 	kernelProgOnExitClassic   = "on_exit_classic"
 	kernelProgOnFork          = "on_fork"
+	kernelProgReceived        = "received"
 	kernelProgSendmsg4        = "sendmsg4"
 	kernelProgSendmsg6        = "sendmsg6"
+	kernelProgSent            = "sent"
 	kernelProgSockCreate      = "sock_create"
 	kernelProgSockRelease     = "sock_release"
 	kernelVarIdentifyTgid     = "identify_tgid"
@@ -271,6 +282,7 @@ const (
 	kernelVarKeepForkEvent    = "keep_fork_event"
 	kernelVarKeepOwnerFlag    = "keep_owner_flag"
 	kernelVarKeepSocketRecord = "keep_socket_record"
+	kernelVarKeepSocketState  = "keep_socket_state"
 	kernelVarKeepTaskRecord   = "keep_task_record"
 	kernelVarKeepVerdict      = "keep_verdict"
 )
@@ -330,8 +342,10 @@ type kernelProgramSpecs struct {
 	OnExit        *ebpf.ProgramSpec `ebpf:"on_exit"`
 	OnExitClassic *ebpf.ProgramSpec `ebpf:"on_exit_classic"`
 	OnFork        *ebpf.ProgramSpec `ebpf:"on_fork"`
+	Received      *ebpf.ProgramSpec `ebpf:"received"`
 	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
+	Sent          *ebpf.ProgramSpec `ebpf:"sent"`
 	SockCreate    *ebpf.ProgramSpec `ebpf:"sock_create"`
 	SockRelease   *ebpf.ProgramSpec `ebpf:"sock_release"`
 }
@@ -370,6 +384,7 @@ type kernelVariableSpecs struct {
 	KeepForkEvent    *ebpf.VariableSpec `ebpf:"keep_fork_event"`
 	KeepOwnerFlag    *ebpf.VariableSpec `ebpf:"keep_owner_flag"`
 	KeepSocketRecord *ebpf.VariableSpec `ebpf:"keep_socket_record"`
+	KeepSocketState  *ebpf.VariableSpec `ebpf:"keep_socket_state"`
 	KeepTaskRecord   *ebpf.VariableSpec `ebpf:"keep_task_record"`
 	KeepVerdict      *ebpf.VariableSpec `ebpf:"keep_verdict"`
 }
@@ -440,6 +455,7 @@ type kernelVariables struct {
 	KeepForkEvent    *ebpf.Variable `ebpf:"keep_fork_event"`
 	KeepOwnerFlag    *ebpf.Variable `ebpf:"keep_owner_flag"`
 	KeepSocketRecord *ebpf.Variable `ebpf:"keep_socket_record"`
+	KeepSocketState  *ebpf.Variable `ebpf:"keep_socket_state"`
 	KeepTaskRecord   *ebpf.Variable `ebpf:"keep_task_record"`
 	KeepVerdict      *ebpf.Variable `ebpf:"keep_verdict"`
 }
@@ -461,8 +477,10 @@ type kernelPrograms struct {
 	OnExit        *ebpf.Program `ebpf:"on_exit"`
 	OnExitClassic *ebpf.Program `ebpf:"on_exit_classic"`
 	OnFork        *ebpf.Program `ebpf:"on_fork"`
+	Received      *ebpf.Program `ebpf:"received"`
 	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
+	Sent          *ebpf.Program `ebpf:"sent"`
 	SockCreate    *ebpf.Program `ebpf:"sock_create"`
 	SockRelease   *ebpf.Program `ebpf:"sock_release"`
 }
@@ -482,8 +500,10 @@ func (p *kernelPrograms) Close() error {
 		p.OnExit,
 		p.OnExitClassic,
 		p.OnFork,
+		p.Received,
 		p.Sendmsg4,
 		p.Sendmsg6,
+		p.Sent,
 		p.SockCreate,
 		p.SockRelease,
 	)

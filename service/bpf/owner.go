@@ -41,13 +41,14 @@ func (k *Kernel) OwnerOfPacket(packet []byte) (Owner, bool) {
 	return fromOwner(&o), true
 }
 
-// OwnerOfSocket finds who used the socket with this cookie last.
-func (k *Kernel) OwnerOfSocket(cookie uint64) (Owner, bool) {
-	var o kernelOwner
-	if err := k.objs.Sockets.Lookup(cookie, &o); err != nil {
-		return Owner{}, false
+// Traffic is the payload in bytes that went through the socket with this cookie so far;
+// false if the socket is gone or not one that is counted.
+func (k *Kernel) Traffic(cookie uint64) (flow.Bytes, bool) {
+	var s kernelSocketState
+	if err := k.objs.Sockets.Lookup(cookie, &s); err != nil {
+		return flow.Bytes{}, false
 	}
-	return fromOwner(&o), true
+	return flow.Bytes{Sent: s.Sent, Received: s.Received}, true
 }
 
 // OwnerOfQuery finds who sent the name lookup that an answer belongs to.

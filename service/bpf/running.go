@@ -52,7 +52,7 @@ func (k *Kernel) AdoptSockets(cgroup string) error {
 		if !inside[r.Cgroup] {
 			return
 		}
-		err := k.objs.Sockets.Update(r.Owner.Cookie, &r.Owner, ebpf.UpdateNoExist)
+		err := k.objs.Sockets.Update(r.Owner.Cookie, &kernelSocketState{Owner: r.Owner}, ebpf.UpdateNoExist)
 		if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 			errs = append(errs, err)
 		}

@@ -137,6 +137,7 @@ func (e *Engine) Connections(context.Context) ([]flow.Flow, error) {
 	for _, w := range e.waiting.flows {
 		list = append(list, w.flow)
 	}
+	e.measure(list)
 	e.mu.Unlock()
 	e.locals(list)
 	slices.SortFunc(list, func(a, b flow.Flow) int { return a.Time.Compare(b.Time) })

@@ -228,6 +228,7 @@ func (e *Engine) keepSaving(ctx context.Context) {
 		case <-t.C:
 			e.sumApproved()
 			e.save()
+			e.tellTraffic()
 		}
 	}
 }

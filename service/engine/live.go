@@ -28,8 +28,8 @@ func (e *Engine) Decided(k bpf.Flow) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.name(&f)
-	if old, ok := e.live[keyOf(&f)]; ok && old.Decision.Verdict == verdict && ofItself(old.Decision) {
-		return // shown when it was answered
+	if old, ok := e.live[keyOf(&f)]; ok && old.Decision.Verdict == verdict {
+		return // shown when its first packet was judged
 	}
 	// The same path says what decided, for showing; the verdict is the kernel's.
 	d := e.decide(&f, k.Owner)
@@ -64,7 +64,9 @@ func (e *Engine) publish(f *flow.Flow) {
 		f.State = flow.Closed
 		f.Ended = f.Time
 	}
-	if f.Cookie != 0 && len(e.live) < maxLive {
+	if _, open := e.c.Kernel.Traffic(f.Cookie); !open && f.State == flow.Open {
+		f.State, f.Ended = flow.Closed, time.Now() // its program did not wait
+	} else if f.Cookie != 0 && len(e.live) < maxLive {
 		if _, ok := e.live[k]; !ok {
 			e.byCookie[f.Cookie] = append(e.byCookie[f.Cookie], k)
 		}
@@ -104,6 +106,9 @@ func (e *Engine) Closed(c bpf.Closed) {
 			continue
 		}
 		f.State, f.Ended = flow.Closed, e.wall(c.At)
+		if len(e.byCookie[c.Cookie]) == 1 { // else it is not known what belongs to which
+			f.Bytes = c.Bytes
+		}
 		e.note(f)
 	}
 	delete(e.byCookie, c.Cookie)
@@ -173,4 +178,37 @@ func (e *Engine) endForbidden() {
 		}
 		e.c.Log.Info("ended what is forbidden now", "connections", n)
 	}()
+}
+
+// measure fills in the traffic of flows that live. A socket that talks to several is left
+// out: what belongs to which is not known.
+func (e *Engine) measure(flows []flow.Flow) {
+	for i := range flows {
+		if c := flows[i].Cookie; len(e.byCookie[c]) == 1 {
+			if b, ok := e.c.Kernel.Traffic(c); ok {
+				flows[i].Bytes = b
+			}
+		}
+	}
+}
+
+// tellTraffic tells those who follow what went through the flows that live since they
+// were told last.
+func (e *Engine) tellTraffic() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.followed) == 0 {
+		return
+	}
+	one := make([]flow.Flow, 1)
+	for _, f := range e.live {
+		if f.State != flow.Open {
+			continue
+		}
+		one[0] = *f
+		if e.measure(one); one[0].Bytes != f.Bytes {
+			f.Bytes = one[0].Bytes
+			e.tellFlow(f)
+		}
+	}
 }

@@ -24,6 +24,8 @@ type Kernel interface {
 	Identify(path string) (flow.Executable, error)
 	IdentifyAll(paths []string) (map[string]flow.Executable, error)
 	Counters() (bpf.Counters, error)
+	// Traffic is what went through a socket so far; false if the socket is gone.
+	Traffic(cookie uint64) (flow.Bytes, bool)
 }
 
 // Sockets are the open sockets of the machine.

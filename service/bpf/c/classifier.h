@@ -22,7 +22,7 @@ static __always_inline __u32 verdict_of(struct __sk_buff *skb, struct packet *p,
 	if (read_packet(skb, p))
 		return ASK;
 	o->cookie = bpf_get_socket_cookie(skb);
-	struct owner *known = o->cookie ? bpf_map_lookup_elem(&sockets, &o->cookie) : 0;
+	struct socket_state *known = o->cookie ? bpf_map_lookup_elem(&sockets, &o->cookie) : 0;
 	if (!known) {
 		struct control *c = control();
 		if (c && kernel_made(p))
@@ -32,7 +32,7 @@ static __always_inline __u32 verdict_of(struct __sk_buff *skb, struct packet *p,
 		o->flags |= OWNER_MISSING | OWNER_UNKNOWN;
 		return ASK;
 	}
-	*o = *known;
+	*o = known->owner;
 	return decide(o, p->address, p->port, p->protocol);
 }
 
@@ -44,16 +44,17 @@ SEC("socket") int allowed(struct __sk_buff *skb)
 		return 0;
 	if (p.protocol == PROTO_UDP && p.port == 53)
 		note_query(skb, &p, &o);
-	else if (p.protocol != PROTO_TCP && p.protocol != PROTO_UDP && !same_destination(&o, p.address, p.port, p.protocol)) {
-		/* raw and ping sockets: no hook has shown this flow */
-		struct owner *known = bpf_map_lookup_elem(&sockets, &o.cookie);
-		if (known) {
-			show_flow(&o, p.address, p.port, p.protocol, ALLOW);
-			__builtin_memcpy(known->address, p.address, 16);
-			known->port = p.port;
-			known->protocol = p.protocol;
-			known->shown = ALLOW;
-		}
+	if (o.shown == ALLOW && same_destination(&o, p.address, p.port, p.protocol))
+		return 1;
+	/* No hook has shown this flow: a raw or ping socket, or one that was decided between
+	 * its hook and here. */
+	struct socket_state *s = bpf_map_lookup_elem(&sockets, &o.cookie);
+	if (s) {
+		show_flow(&o, p.address, p.port, p.protocol, ALLOW);
+		__builtin_memcpy(s->owner.address, p.address, 16);
+		s->owner.port = p.port;
+		s->owner.protocol = p.protocol;
+		s->owner.shown = ALLOW;
 	}
 	return 1;
 }

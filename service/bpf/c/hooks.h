@@ -12,6 +12,17 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_MPTCP 262
 
+/* Records a socket's owner; 0 if there is no room: a socket without an owner could not be
+ * told from one that is not ours. */
+static __always_inline int keep(__u64 cookie, const struct owner *o)
+{
+	struct socket_state s = { .owner = *o };
+	if (!bpf_map_update_elem(&sockets, &cookie, &s, BPF_ANY))
+		return 1;
+	count(SOCKETS_FULL);
+	return 0;
+}
+
 static __always_inline int to(struct bpf_sock_addr *ctx, const __u8 *address)
 {
 	__u32 proto = ctx->protocol;
@@ -31,7 +42,8 @@ static __always_inline int to(struct bpf_sock_addr *ctx, const __u8 *address)
 			count(FOREIGN_REFUSED);
 		v = BLOCK;
 	}
-	struct owner *old = bpf_map_lookup_elem(&sockets, &cookie);
+	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
+	struct owner *old = s ? &s->owner : 0;
 	bool same = old && old->tgid == o.tgid && old->start == o.start && old->exec_id == o.exec_id;
 	if (v != ASK) {
 		if (!same || old->shown != v || !same_destination(old, address, port, proto))
@@ -48,13 +60,11 @@ static __always_inline int to(struct bpf_sock_addr *ctx, const __u8 *address)
 			*old = o;
 		return 0;
 	}
-	if (old) /* in place: an update would allocate */
+	if (old) { /* in place: an update would allocate */
 		*old = o;
-	else if (bpf_map_update_elem(&sockets, &cookie, &o, BPF_ANY)) {
-		count(SOCKETS_FULL);
-		return 0;
+		return 1;
 	}
-	return 1;
+	return keep(cookie, &o);
 }
 
 static __always_inline int to4(struct bpf_sock_addr *ctx)
@@ -93,20 +103,19 @@ SEC("cgroup/sock_create") int sock_create(struct bpf_sock *sk)
 			return 0;
 		}
 	}
-	if (bpf_map_update_elem(&sockets, &o.cookie, &o, BPF_ANY)) {
-		count(SOCKETS_FULL);
-		return 0; /* a socket without an owner could not be told from one that is not ours */
-	}
-	return 1;
+	return keep(o.cookie, &o);
 }
 
 SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 {
 	__u64 cookie = bpf_get_socket_cookie(sk);
-	struct owner *o = bpf_map_lookup_elem(&sockets, &cookie);
-	if (!o)
+	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
+	if (!s)
 		return 1;
-	struct close_event e = { .head = { .kind = EVENT_CLOSE, .tgid = o->tgid, .start = o->start }, .cookie = cookie, .when = bpf_ktime_get_boot_ns() };
+	struct close_event e = {
+		.head = { .kind = EVENT_CLOSE, .tgid = s->owner.tgid, .start = s->owner.start },
+		.cookie = cookie, .when = bpf_ktime_get_boot_ns(), .sent = s->sent, .received = s->received,
+	};
 	/* In this order: who still finds the socket will get to see its end. */
 	bpf_map_delete_elem(&sockets, &cookie);
 	emit(&e, sizeof(e));

@@ -5,6 +5,7 @@
 #include "hooks.h"
 #include "classifier.h"
 #include "processes.h"
+#include "traffic.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -18,6 +19,7 @@ KEEP(struct, file_record);
 KEEP(struct, flow_event);
 KEEP(struct, fork_event);
 KEEP(struct, socket_record);
+KEEP(struct, socket_state);
 KEEP(struct, task_record);
 KEEP(enum, verdict);
 KEEP(enum, owner_flag);

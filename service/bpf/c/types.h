@@ -46,6 +46,12 @@ struct owner {
 	__u32 pad;
 };
 
+/* A socket, with the payload that went through it: a flow's figures. */
+struct socket_state {
+	struct owner owner;
+	__u64 sent, received; /* bytes */
+};
+
 /* What is known of a program; stale unless its generation is the current one. */
 struct program {
 	__u64 generation;
@@ -106,7 +112,7 @@ struct flow_event {
 	__u8 address[16];
 	__u32 pad;
 };
-struct close_event { struct event head; __u64 cookie; __u64 when; };
+struct close_event { struct event head; __u64 cookie, when, sent, received; };
 
 /* what the iterators write */
 struct task_record {
