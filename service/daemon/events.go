@@ -49,15 +49,15 @@ func (s *service) learn(p *capture.Packet) {
 	if err != nil || len(r.Answer.Addrs) == 0 {
 		return
 	}
-	if !s.engine.IsResolver(r.Server.Addr()) {
-		return // anybody can run a name server that says anything
-	}
 	o, ok := s.kernel.OwnerOfQuery(r.Server.Addr(), r.Client.Port(), r.ID)
 	if !ok {
 		return // nobody whom we watch asked that
 	}
 	if err := s.kernel.Drain(events{s}); err != nil {
 		s.Log.Error("kernel events are not read", "err", err)
+	}
+	if !s.engine.Believes(r.Server.Addr(), o.Cookie) {
+		return
 	}
 	who, ok := s.who.Find(o.Process)
 	if !ok || who.Path == "" {

@@ -70,12 +70,19 @@ func SystemResolvers() []Resolver {
 	return found
 }
 
-// IsResolver reports whether the system looks names up there; only answers from there
-// name addresses. It may be called from any goroutine.
-func (e *Engine) IsResolver(a netip.Addr) bool {
+// Believes reports whether an answer of a name server names addresses for the program
+// that asked there through a socket. Anybody can run a name server that says anything:
+// the system's are believed, and one that a rule or a person let this program ask. It may
+// be called from any goroutine.
+func (e *Engine) Believes(server netip.Addr, cookie uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.resolver.has(a.Unmap(), e.c.Resolvers)
+	server = server.Unmap()
+	if e.resolver.has(server, e.c.Resolvers) {
+		return true
+	}
+	f, ok := e.live[flowKey{cookie: cookie, protocol: flow.UDP, remote: netip.AddrPortFrom(server, 53)}]
+	return ok && f.Decision.Verdict == flow.Allow && f.Decision.By.Kind != flow.ByMode
 }
 
 type resolverCache struct {

@@ -116,7 +116,13 @@ func resolve(o options, r *result) (string, netip.AddrPort, error) {
 		network = "ip6"
 	}
 	began := time.Now()
-	addrs, err := net.DefaultResolver.LookupNetIP(context.Background(), network, host)
+	resolver := net.DefaultResolver
+	if o.server != "" { // a name server of its own, whatever the system uses
+		resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(o.server, "53"))
+		}}
+	}
+	addrs, err := resolver.LookupNetIP(context.Background(), network, host)
 	r.Lookup = time.Since(began).Nanoseconds()
 	if err != nil {
 		return mode, netip.AddrPort{}, err

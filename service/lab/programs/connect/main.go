@@ -30,6 +30,7 @@ type options struct {
 	reset        bool
 	exitAtOnce   bool
 	six          bool
+	server       string
 }
 
 // result is a line of output. Times are in nanoseconds.
@@ -64,6 +65,7 @@ func main() {
 	flag.BoolVar(&o.echo, "echo", false, "wait for what was sent to come back")
 	flag.BoolVar(&o.reset, "reset", false, "end TCP connections with a reset, so that ports are free at once")
 	flag.BoolVar(&o.exitAtOnce, "exit-at-once", false, "begin one TCP connection or send one datagram and exit without waiting")
+	flag.StringVar(&o.server, "server", "", "look names up at this address instead of the system's name servers")
 	flag.BoolVar(&o.six, "6", false, "look up IPv6 addresses")
 	asTold := flag.Bool("rounds", false, "instead of MODE and TARGET, read rounds of timed TCP connections from the input (see rounds.go)")
 	flag.Parse()
