@@ -16,10 +16,13 @@ import (
 // Bounds of asking. What is beyond them is blocked and counted, or a program could flood
 // the queue, and the person.
 const (
-	maxWaiting        = 2048 // flows that wait, in all
-	maxWaitingProgram = 512  // of one program
-	maxPackets        = 32   // of one flow
-	maxQuestions      = 512  // prompts that are kept, missed ones too
+	maxWaiting          = 2048 // flows that wait, in all
+	maxWaitingUser      = 1024 // of one user, who must not leave the others without
+	maxWaitingProgram   = 512  // of one program
+	maxPackets          = 32   // of one flow
+	maxQuestions        = 768  // prompts that are kept, missed ones too
+	maxQuestionsUser    = 384  // of one user, that wait
+	maxQuestionsProgram = 128  // of one program, that wait
 )
 
 const (
@@ -85,6 +88,9 @@ func (e *Engine) ask(f *flow.Flow, p Packet) {
 	e.changed(q)
 	e.tellFlow(f)
 	e.tellStatus()
+	if _, open := e.c.Kernel.Traffic(f.Cookie); !open && f.Cookie != 0 {
+		e.gaveUp(w) // its end was told before its packet came
+	}
 }
 
 func (e *Engine) question(f *flow.Flow, key prompt.Key) *question {
@@ -101,20 +107,33 @@ func (e *Engine) question(f *flow.Flow, key prompt.Key) *question {
 }
 
 func (e *Engine) tooMany(f *flow.Flow, q *question) bool {
-	return len(e.waiting.flows) >= maxWaiting || e.waiting.ofProgram[f.Process.Key()] >= maxWaitingProgram ||
-		q == nil && !e.roomForQuestion()
+	w := &e.waiting
+	return len(w.flows) >= maxWaiting || w.ofUser[f.Process.UID] >= maxWaitingUser ||
+		w.ofProgram[f.Process.Key()] >= maxWaitingProgram || q == nil && !e.roomForQuestion(f)
 }
 
 // roomForQuestion forgets the oldest missed prompt if that makes room.
-func (e *Engine) roomForQuestion() bool {
-	if len(e.prompts) < maxQuestions {
-		return true
-	}
+func (e *Engine) roomForQuestion(f *flow.Flow) bool {
+	ofUser, ofProgram := 0, 0
 	var oldest *question
 	for _, q := range e.prompts {
-		if q.State != prompt.Waiting && (oldest == nil || q.Flow.Time.Before(oldest.Flow.Time)) {
-			oldest = q
+		switch {
+		case q.State != prompt.Waiting:
+			if oldest == nil || q.Flow.Time.Before(oldest.Flow.Time) {
+				oldest = q
+			}
+		case q.Flow.Process.UID == f.Process.UID:
+			ofUser++
+			if q.Flow.Process.Key() == f.Process.Key() {
+				ofProgram++
+			}
 		}
+	}
+	if ofUser >= maxQuestionsUser || ofProgram >= maxQuestionsProgram {
+		return false
+	}
+	if len(e.prompts) < maxQuestions {
+		return true
 	}
 	if oldest == nil {
 		return false

@@ -27,17 +27,19 @@ type waitingFlows struct {
 	flows     map[flowKey]*waitingFlow
 	ofSocket  map[uint64]map[*waitingFlow]bool // by cookie
 	ofProgram map[string]int                   // how many, by flow.Program.Key
+	ofUser    map[uint32]int
 }
 
 func newWaitingFlows() waitingFlows {
 	return waitingFlows{
-		flows: map[flowKey]*waitingFlow{}, ofSocket: map[uint64]map[*waitingFlow]bool{}, ofProgram: map[string]int{},
+		flows: map[flowKey]*waitingFlow{}, ofSocket: map[uint64]map[*waitingFlow]bool{}, ofProgram: map[string]int{}, ofUser: map[uint32]int{},
 	}
 }
 
 func (s *waitingFlows) add(w *waitingFlow) {
 	s.flows[keyOf(&w.flow)] = w
 	s.ofProgram[w.flow.Process.Key()]++
+	s.ofUser[w.flow.Process.UID]++
 	c := w.flow.Cookie
 	if s.ofSocket[c] == nil {
 		s.ofSocket[c] = map[*waitingFlow]bool{}
@@ -50,6 +52,10 @@ func (s *waitingFlows) remove(w *waitingFlow) {
 	key, c := w.flow.Process.Key(), w.flow.Cookie
 	if s.ofProgram[key]--; s.ofProgram[key] <= 0 {
 		delete(s.ofProgram, key)
+	}
+	uid := w.flow.Process.UID
+	if s.ofUser[uid]--; s.ofUser[uid] <= 0 {
+		delete(s.ofUser, uid)
 	}
 	if delete(s.ofSocket[c], w); len(s.ofSocket[c]) == 0 {
 		delete(s.ofSocket, c)
