@@ -59,8 +59,8 @@ func (s *service) learn(p *capture.Packet) {
 	if !s.engine.Believes(r.Server.Addr(), o.Cookie) {
 		return
 	}
-	who, ok := s.who.Find(o.Process)
-	if !ok || who.Path == "" {
+	who := s.engine.Who(o)
+	if who.Path == "" {
 		return
 	}
 	if changed := s.names.Learn(who.Key(), r.Answer, time.Now()); len(changed) > 0 {

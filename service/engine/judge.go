@@ -87,6 +87,10 @@ func (e *Engine) identify(o bpf.Owner) *flow.Process {
 	return p
 }
 
+// Who is who used a socket, as it was when the call was made; without a path if that is
+// not known any more. It may be called from any goroutine.
+func (e *Engine) Who(o bpf.Owner) *flow.Process { return e.identify(o) }
+
 // noUser is nobody's account: whose socket it is isn't known, so it is not root's either.
 const noUser = ^uint32(0)
 
