@@ -61,7 +61,7 @@ func (c *ctl) explain() *cobra.Command {
 	f.StringVar(&q.Script, "script", "", "the script that the program runs")
 	f.StringVar(&to, "to", "", "the other end: a host name or address, and a port")
 	f.StringVar(&protocol, "protocol", "tcp", "tcp, udp, icmp, …")
-	f.StringVar(&direction, "direction", "out", "out (it connects) or in (it is reached)")
+	f.StringVar(&direction, "direction", "out", "out (it connects) or in (it is reached; not filtered yet)")
 	f.StringVar(&q.User, "user", "", "whose program it is (administrators may ask for others)")
 	return cmd
 }

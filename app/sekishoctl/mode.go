@@ -19,13 +19,14 @@ func (c *ctl) mode() *cobra.Command {
 		Long: `Shows the mode, or sets it (administrators only):
 
   ask        ask about what no rule decides
-  learn      allow it, and note it as rules
+  learn      allow it, and note it in the activity
   allow      quietly allow it
   block      quietly block it
-  lockdown   block everything, whatever the rules say
+  lockdown   block every outgoing connection, whatever the rules say
   off        filter nothing
 
-With --for the old mode comes back by itself.`,
+With --for the old mode comes back by itself. Incoming connections are not filtered
+yet, whatever the mode.`,
 		Example: `  sekishoctl mode
   sudo sekishoctl mode ask
   sudo sekishoctl mode allow --for 15m`,

@@ -18,12 +18,13 @@ func (c *ctl) ruleAdd() *cobra.Command {
 		Use:   "add --program PATH --action allow|block",
 		Short: "Make a rule",
 		Long: `Makes a rule and prints its id. What is not given means any: without --to the
-program may connect anywhere (or nowhere), without --port on any port.`,
+program may connect anywhere (or nowhere), without --port on any port. Incoming connections are not filtered yet: a rule about
+them is kept and waits for that.`,
 		Example: `  sekishoctl rule add --program /usr/bin/curl --action allow
   sekishoctl rule add --program /usr/bin/curl --action allow --to example.com --port 443 --protocol tcp
   sekishoctl rule add --program /usr/bin/python3 --script ~/backup.py --action allow --to '*.example.com'
   sekishoctl rule add --program firefox --action block --to lan --for 1h
-  sudo sekishoctl rule add --program any --action block --to 203.0.113.0/24 --direction both`,
+  sudo sekishoctl rule add --program any --action block --to 203.0.113.0/24`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.program == "" && s.script == "" && s.unit == "" && s.parent == "" {
@@ -41,6 +42,7 @@ program may connect anywhere (or nowhere), without --port on any port.`,
 			if err != nil {
 				return err
 			}
+			c.warnOf(saved)
 			if c.json {
 				return c.printRule(saved)
 			}
@@ -79,6 +81,7 @@ func (c *ctl) ruleEdit() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			c.warnOf(saved)
 			if c.json {
 				return c.printRule(saved)
 			}
@@ -88,6 +91,13 @@ func (c *ctl) ruleEdit() *cobra.Command {
 	}
 	s.flags(cmd.Flags())
 	return cmd
+}
+
+// warnOf says where a rule that was saved does less, or more, than it seems to.
+func (c *ctl) warnOf(r rule.Rule) {
+	if r.Direction != rule.Out {
+		c.complain("warning: incoming connections are not filtered yet; the rule waits for that")
+	}
 }
 
 // anyChanged reports whether one of the command's own flags was given.

@@ -30,7 +30,7 @@ func (s *ruleSpec) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.parent, "parent", "", "only programs that this program started")
 	f.StringVar(&s.sha256, "sha256", "", "only if the program's file has this checksum")
 	f.StringVar(&s.action, "action", "", "allow or block")
-	f.StringVar(&s.direction, "direction", "", "out (it connects), in (it is reached) or both (default out)")
+	f.StringVar(&s.direction, "direction", "", "out (it connects), in (it is reached; not filtered yet) or both (default out)")
 	f.StringVar(&s.to, "to", "", "the other end: a host name, *.domain, address, network, lan, list:NAME or any (default any)")
 	f.StringVar(&s.port, "port", "", "443, 8000-8999, or 80,443 (default any)")
 	f.StringVar(&s.protocol, "protocol", "", "tcp, udp, icmp, … (default any)")

@@ -72,10 +72,10 @@ func number(n uint64) string { return strconv.FormatUint(n, 10) }
 // modeSays is each mode in plain words.
 var modeSays = map[api.Mode]string{
 	api.ModeAsk:      "asks about what no rule decides",
-	api.ModeLearn:    "allows what no rule decides, and notes it as rules",
+	api.ModeLearn:    "allows what no rule decides, and notes it in the activity",
 	api.ModeAllow:    "quietly allows what no rule decides",
 	api.ModeBlock:    "quietly blocks what no rule decides",
-	api.ModeLockdown: "blocks everything, whatever the rules say",
+	api.ModeLockdown: "blocks every outgoing connection, whatever the rules say",
 	api.ModeOff:      "filters nothing",
 }
 
