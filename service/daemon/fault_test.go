@@ -299,3 +299,42 @@ func TestTwoServices(t *testing.T) {
 		t.Fatalf("%+v, %v", out, err)
 	}
 }
+
+// Events that the kernel had no room for are made up for: what ended meanwhile is not
+// shown for ever.
+func TestLostEvents(t *testing.T) {
+	s := newScene(t)
+	busy := s.script("busy.py", "u = socket.socket(type=socket.SOCK_DGRAM)\nfor i in range(100000): u.connect((TARGET[0], 1 + i % 60000))\n")
+	if _, err := s.api.AddRule(t.Context(), rule.Rule{Enabled: true, Action: rule.Allow, Program: rule.Program{Path: python(t)}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	file := s.script("holder.py", "c = socket.create_connection(TARGET)\ntime.sleep(60)\n")
+	holder := s.start(python(t), file)
+	open := func() int {
+		list, err := s.api.Connections(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	s.eventually("the connection", func() bool { return open() == 1 })
+	if err := syscall.Kill(s.service.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	// Flows of an allowed program fill the ring of events.
+	err := s.start(python(t), busy).Wait()
+	if killErr := holder.Process.Kill(); err == nil {
+		err = killErr
+	}
+	_ = holder.Wait()
+	if contErr := syscall.Kill(s.service.PID(), syscall.SIGCONT); err == nil {
+		err = contErr
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the end", func() bool { return open() == 0 })
+	if s.status().Counters.EventsLost == 0 {
+		t.Error("no event was lost: the test shows nothing")
+	}
+}

@@ -63,14 +63,16 @@ type Engine struct {
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
+	lost     uint64 // events, when live was last compared with the kernel
 	live     map[flowKey]*flow.Flow
 	byCookie map[uint64][]flowKey
 
 	inbox    map[string]*prompt.Prompt // missed ones to be written; nil: to be forgotten
 	over     map[string]bool           // ids of rules that have ended and are still on disk
-	hits     map[string]Use
-	activity []flow.Flow // not saved yet
-	recent   []flow.Flow // for those that follow from now on
+	hits     map[string]Use            // not saved yet
+	uses     map[string]Use            // of each rule, in all
+	activity []flow.Flow               // not saved yet
+	recent   []flow.Flow               // for those that follow from now on
 
 	statusChanged bool // and the audience does not know yet
 	audience      map[*listener]struct{}
@@ -102,6 +104,7 @@ func New(c Config) (*Engine, error) {
 		inbox:    map[string]*prompt.Prompt{},
 		over:     map[string]bool{},
 		hits:     map[string]Use{},
+		uses:     map[string]Use{},
 		audience: map[*listener]struct{}{},
 		followed: map[*follower]struct{}{},
 	}
@@ -229,6 +232,7 @@ func (e *Engine) keepSaving(ctx context.Context) {
 			e.sumApproved()
 			e.save()
 			e.tellTraffic()
+			e.lookForLost()
 		}
 	}
 }

@@ -1,0 +1,33 @@
+package engine
+
+import "sekisho/service/bpf"
+
+// lookForLost ends the flows whose end was not told, after events were lost: else they
+// would be shown for ever, and one day fill what room there is.
+func (e *Engine) lookForLost() {
+	k, err := e.c.Kernel.Counters()
+	if err != nil {
+		return
+	}
+	e.mu.Lock()
+	if k.LostEvents == e.lost {
+		e.mu.Unlock()
+		return
+	}
+	e.lost = k.LostEvents
+	cookies := make([]uint64, 0, len(e.byCookie)+len(e.waiting.ofSocket))
+	for c := range e.byCookie {
+		cookies = append(cookies, c)
+	}
+	for c := range e.waiting.ofSocket {
+		cookies = append(cookies, c)
+	}
+	e.mu.Unlock()
+	now := e.c.Clock().Since
+	for _, c := range cookies {
+		if _, open := e.c.Kernel.Traffic(c); !open && c != 0 {
+			e.Closed(bpf.Closed{Cookie: c, At: now})
+		}
+	}
+	e.c.Log.Warn("events of the kernel were lost", "in all", k.LostEvents, "compared", len(cookies))
+}
