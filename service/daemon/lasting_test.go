@@ -34,6 +34,45 @@ func TestAlwaysSurvives(t *testing.T) {
 	}
 }
 
+// A rule for an address and a port holds at once and while no service runs, used or not.
+func TestUnusedRuleHoldsWithoutService(t *testing.T) {
+	s := newScene(t)
+	program := s.Home.Program("allowed")
+	_, err := s.api.AddRule(t.Context(), rule.Rule{
+		Enabled: true, Action: rule.Allow, Program: rule.Program{Path: program.Path},
+		Remote: rule.Remote{Address: s.target.Addr()}, Ports: []rule.PortRange{{From: 7, To: 7}},
+	}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.service.Kill()
+	for _, mode := range []string{"tcp", "udp", "udp-unconnected"} {
+		if out, err := program.Run(t.Context(), "-timeout", "5s", "-echo", mode, s.target.String()); err != nil {
+			t.Errorf("%s: %+v, %v", mode, out, err)
+		}
+	}
+}
+
+// Hits are counted, shown and kept.
+func TestHits(t *testing.T) {
+	s := newScene(t)
+	program := s.Home.Program("allowed")
+	s.rule(program, rule.Allow, rule.Remote{})
+	for n := range uint64(2) {
+		if out, err := program.Run(t.Context(), "-count", "5", "tcp", s.target.String()); err != nil {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		for when, wait := range map[string]time.Duration{"at once": 0, "later": 2500 * time.Millisecond} {
+			time.Sleep(wait)
+			s.eventually("hits "+when, func() bool {
+				rules, err := s.api.Rules(t.Context())
+				return err == nil && len(rules) == 1 && rules[0].Hits == 5*(n+1) && !rules[0].LastUsed.IsZero()
+			})
+		}
+		s.service.Restart()
+	}
+}
+
 // "Until it quits" ends with the program, "once" with the connection, a span with time.
 func TestLifetimesEnd(t *testing.T) {
 	for _, c := range []struct {

@@ -13,7 +13,7 @@ import (
 // Answer settles a prompt, and whatever else its rule covers. A rule is on disk before
 // any packet leaves by it.
 func (e *Engine) Answer(_ context.Context, id string, a prompt.Answer) (*rule.Rule, error) {
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	by := prompt.Author{Name: a.By, OwnOnly: a.User != ""}
 
@@ -24,6 +24,10 @@ func (e *Engine) Answer(_ context.Context, id string, a prompt.Answer) (*rule.Ru
 		return nil, api.Errorf(api.NotFound, "nothing waits for an answer as %s; sekishoctl prompts lists what does", id)
 	}
 	p := q.Prompt
+	if p.State != prompt.Waiting && a.Lifetime == rule.Once {
+		e.mu.Unlock()
+		return nil, api.Errorf(api.BadRequest, "nothing waits for that any more, so it can't be answered for once: answer always, or for a time, and it holds for the next connection")
+	}
 	r, err := prompt.Rule(p, a, e.c.Clock(), by)
 	e.mu.Unlock()
 	if errors.Is(err, prompt.ErrChanged) {

@@ -188,4 +188,9 @@ func (e *Engine) use(d flow.Decision) {
 	}
 	u := e.hits[d.By.ID]
 	e.hits[d.By.ID] = Use{u.Hits + 1, time.Now()}
+	all, ok := e.uses[d.By.ID]
+	if !ok {
+		all.Hits = r.Hits
+	}
+	e.uses[d.By.ID] = Use{all.Hits + 1, time.Now()}
 }

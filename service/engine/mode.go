@@ -55,7 +55,7 @@ func (e *Engine) SetMode(_ context.Context, m api.Mode, span time.Duration) erro
 	if span < 0 {
 		return api.Errorf(api.BadRequest, "a mode can't hold for less than no time")
 	}
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	e.mu.Lock()
 	next := modeState{Mode: m}
@@ -148,7 +148,7 @@ func (e *Engine) SetSettings(_ context.Context, s api.Settings) error {
 			return api.Errorf(api.BadRequest, "there is no preset %q: want one of %v", p, Presets)
 		}
 	}
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	if err := e.c.Store.Save("settings", s); err != nil {
 		return notSaved(err)

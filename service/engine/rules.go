@@ -16,13 +16,19 @@ import (
 // Every change of the rules goes the same way, whoever makes it: onto the disk, into a
 // new Set, into the kernel, and then to the flows that wait or live.
 
-// rules is a copy of all rules, with the hits that are not written yet.
+// begin begins a change that somebody asked for, and takes saving. What the kernel has
+// decided until now is shown as decided by what holds now.
+func (e *Engine) begin() {
+	e.drain()
+	e.saving.Lock()
+}
+
+// rules is a copy of all rules, with their hits up to now.
 func (e *Engine) rules() []rule.Rule {
 	list := slices.Clone(e.set.Rules())
 	for i := range list {
-		if u, ok := e.hits[list[i].ID]; ok {
-			list[i].Hits += u.Hits
-			list[i].LastUsed = u.Last
+		if u, ok := e.uses[list[i].ID]; ok {
+			list[i].Hits, list[i].LastUsed = u.Hits, u.Last
 		}
 	}
 	return list
@@ -102,7 +108,7 @@ func (e *Engine) AddRule(_ context.Context, r rule.Rule, span time.Duration) (ru
 	if err != nil {
 		return r, err
 	}
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	if e.ruleCount() >= rule.MaxRules {
 		return r, api.Errorf(api.Failed, "there are %d rules already, no more are kept; remove some first", rule.MaxRules)
@@ -119,7 +125,7 @@ func (e *Engine) AddRule(_ context.Context, r rule.Rule, span time.Duration) (ru
 
 // EditRule replaces the rule with r's id; its history stays.
 func (e *Engine) EditRule(_ context.Context, r rule.Rule, span time.Duration) (rule.Rule, error) {
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	old, err := e.ruleByID(r.ID)
 	if err != nil {
@@ -146,7 +152,7 @@ func (e *Engine) EditRule(_ context.Context, r rule.Rule, span time.Duration) (r
 
 // EnableRule switches a rule on or off.
 func (e *Engine) EnableRule(_ context.Context, id string, on bool) error {
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	r, err := e.ruleByID(id)
 	if err != nil {
@@ -161,7 +167,7 @@ func (e *Engine) EnableRule(_ context.Context, id string, on bool) error {
 
 // RemoveRule forgets a rule.
 func (e *Engine) RemoveRule(_ context.Context, id string) error {
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	if _, err := e.ruleByID(id); err != nil {
 		return err
@@ -178,7 +184,7 @@ func (e *Engine) ImportRules(_ context.Context, file []byte, replace bool) (int,
 	if err != nil {
 		return 0, api.Errorf(api.BadRequest, "nothing was imported: %v", err)
 	}
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	for i := range rules {
 		rules[i].Origin = rule.FromImport
@@ -313,7 +319,7 @@ func (e *Engine) Backup(_ context.Context, w io.Writer) error {
 
 // Restore puts a backup in place of everything that is remembered.
 func (e *Engine) Restore(_ context.Context, r io.Reader) error {
-	e.saving.Lock()
+	e.begin()
 	defer e.saving.Unlock()
 	if err := e.c.Store.Restore(r); err != nil {
 		return api.Errorf(api.BadRequest, "nothing was restored: %v", err)
@@ -321,6 +327,7 @@ func (e *Engine) Restore(_ context.Context, r io.Reader) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	clear(e.hits)
+	clear(e.uses)
 	clear(e.over)
 	for _, q := range e.ordered() {
 		if len(q.flows) == 0 {

@@ -58,7 +58,7 @@ func (e *Engine) refresh() error {
 		for exe, p := range e.programs {
 			all[exe] = e.judgeProgram(exe, p)
 		}
-		err = e.c.Kernel.SetPrograms(all)
+		err = errors.Join(e.c.Kernel.SetPrograms(all), e.expectFlows())
 	}
 	if err = errors.Join(err, e.c.Kernel.SetControl(e.control)); err != nil {
 		return fmt.Errorf("tell the kernel what is decided: %w", err)
@@ -87,6 +87,62 @@ func (e *Engine) expect() {
 	for path, exe := range there {
 		e.programOf(exe, path)
 	}
+}
+
+// maxExpected bounds the flows that are decided before they begin.
+const maxExpected = 4096
+
+// expectFlows decides the flows that rules name by program, address and port: they hold
+// at once, and also while no service runs. Where a rule names hosts, an address says too
+// little.
+func (e *Engine) expectFlows() error {
+	named := map[string]bool{} // paths with a rule that names hosts; "": every path
+	for _, r := range e.set.Rules() {
+		if r.Enabled && (r.Remote.Name != "" || r.Remote.Domain != "") {
+			named[r.Program.Path] = true
+		}
+	}
+	if named[""] {
+		return nil
+	}
+	n := 0
+	for _, r := range e.set.Rules() {
+		if !r.Enabled || !r.Remote.Address.IsValid() || len(r.Ports) != 1 || r.Ports[0].From != r.Ports[0].To || named[r.Program.Path] {
+			continue
+		}
+		exe, p := e.expected(r.Program.Path)
+		if p == nil || p.perProcess || p.verdict != bpf.Depends {
+			continue
+		}
+		for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {
+			if n++; n > maxExpected {
+				return nil
+			}
+			f := flow.Flow{
+				Protocol: protocol, Remote: flow.Endpoint{Addr: r.Remote.Address, Port: r.Ports[0].From},
+				Process: &flow.Process{Program: flow.Program{Path: p.path, Executable: exe}},
+			}
+			if f.Decision = e.decide(&f, bpf.Owner{Executable: exe}); f.Decision.By.Kind != flow.ByRule {
+				continue
+			}
+			if won, ok := e.set.Rule(f.Decision.By.ID); !ok || won.Lifetime.Kind == rule.Once {
+				continue
+			}
+			if err := e.teachFlow(&f, bpf.Owner{Executable: exe}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// expected finds the program that a rule's path is about, if it is there.
+func (e *Engine) expected(path string) (flow.Executable, *knownProgram) {
+	at, ok := e.files[path]
+	if !ok {
+		return flow.Executable{}, nil
+	}
+	return at.exe, e.programs[at.exe]
 }
 
 func (e *Engine) programOf(exe flow.Executable, path string) *knownProgram {
