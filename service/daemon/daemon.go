@@ -279,9 +279,12 @@ func (s *service) openQueues() error {
 	return err
 }
 
-// Cleanup removes every trace that the service with this state left in the kernel. It
-// needs no service and no files, and may be repeated.
-func Cleanup(state string) error { return release(bpf.Tag(state)) }
+// Cleanup removes every trace that the service with this state left in the kernel, in
+// whichever network namespace it ran. It needs no service and no files, and may be repeated.
+func Cleanup(state string) error {
+	tag := bpf.Tag(state)
+	return errors.Join(inEveryNetns(func() error { return enforce.Remove(tag) }), release(tag))
+}
 
 // release lets packets pass first and the programs go after.
 func release(tag string) error {

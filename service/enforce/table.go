@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -104,9 +105,15 @@ func Remove(tag string) error {
 	if err != nil {
 		return fmt.Errorf("open netlink for nftables: %w", err)
 	}
-	t := Table{Tag: tag}.table()
-	c.AddTable(t) // so that there is one to delete
-	c.DelTable(t)
+	ours := Table{Tag: tag}.table()
+	tables, err := c.ListTablesOfFamily(ours.Family)
+	if err != nil {
+		return fmt.Errorf("list nftables: %w", err)
+	}
+	if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == ours.Name }) {
+		return nil
+	}
+	c.DelTable(ours)
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("remove the nftables table: %w", err)
 	}

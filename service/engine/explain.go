@@ -23,6 +23,13 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 		f.Process.Executable = exe
 		f.Process = e.prove(e.withSum(f.Process))
 	}
+	if f.Direction == flow.In {
+		d := flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByLimit, Name: "incoming"}}
+		return api.Explanation{Decision: d, Steps: []api.Step{{
+			What: "incoming", Matched: true, Decided: true,
+			Why: "Incoming connections are not filtered yet: they pass, whatever rules and modes say.",
+		}}}, nil
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	lan := f.Remote.Addr.IsValid() && e.onLAN(f.Remote.Addr)
