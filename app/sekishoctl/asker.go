@@ -22,8 +22,8 @@ type lines interface {
 	take() (release func(), err error)
 	// line reads one; io.EOF when there are no more, the context's error when it ends.
 	line(ctx context.Context) (string, error)
-	// over is closed when it is known that no more lines come.
-	over() <-chan struct{}
+	// idle is line while nothing is asked; it leaves alone what is for a question.
+	idle(ctx context.Context) (string, error)
 }
 
 // asker puts the prompts of a service to a person, one after the other.
@@ -32,7 +32,7 @@ type asker struct {
 	in      lines
 	out     io.Writer                                            // questions
 	given   func(p prompt.Prompt, a prompt.Answer, r *rule.Rule) // tells what came of an answer
-	missed  bool                                                 // ask about missed ones too
+	missed  bool                                                 // ask about what waits no more too, and end when nothing is left
 
 	queue  []prompt.Prompt // the first is the one that is asked
 	passed map[string]bool // skipped
@@ -94,15 +94,19 @@ func (a *asker) loop(ctx context.Context) error {
 			}
 			continue
 		}
-		select {
-		case e := <-a.events:
-			a.note(e)
-		case <-a.ended:
-			return a.lost()
-		case <-a.in.over():
+		if a.missed {
+			fmt.Fprintf(a.out, "Nothing is left to answer.\n")
 			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+		}
+		text, err := a.read(ctx, a.in.idle, func() bool { return len(a.queue) > 0 })
+		switch word := strings.TrimSpace(text); {
+		case errors.Is(err, errSettled):
+		case errors.Is(err, io.EOF), word == "q", word == "quit":
+			return nil
+		case err != nil:
+			return err
+		case word != "":
+			fmt.Fprintf(a.out, "Nothing is asked now; q quits.\n")
 		}
 	}
 }
@@ -119,8 +123,7 @@ func (a *asker) note(e api.Event) {
 }
 
 func (a *asker) enqueue(p prompt.Prompt) {
-	wanted := p.State == prompt.Waiting || a.missed && p.State == prompt.Missed
-	if !wanted {
+	if p.State != prompt.Waiting && !a.missed {
 		a.drop(p.ID)
 		return
 	}
@@ -154,13 +157,16 @@ func (a *asker) ask(ctx context.Context, p prompt.Prompt) (quit bool, err error)
 	a.show(p)
 	for {
 		fmt.Fprint(a.out, "> ")
-		text, err := a.read(ctx, p.ID)
+		text, err := a.read(ctx, a.in.line, func() bool { return a.find(p.ID) < 0 })
 		switch {
 		case errors.Is(err, errSettled):
 			fmt.Fprintf(a.out, "\nIt needs no answer any more.\n")
 			return false, nil
 		case errors.Is(err, io.EOF):
 			fmt.Fprintln(a.out)
+			for _, left := range a.queue {
+				fmt.Fprintf(a.out, "Not answered: %s\n", wants(left.Flow))
+			}
 			return true, nil
 		case err != nil:
 			return false, err
@@ -174,11 +180,11 @@ func (a *asker) ask(ctx context.Context, p prompt.Prompt) (quit bool, err error)
 	}
 }
 
-// errSettled ends a question whose prompt is gone.
+// errSettled ends a read that has no purpose any more.
 var errSettled = errors.New("settled")
 
-// read reads a line while it keeps an eye on the prompt.
-func (a *asker) read(ctx context.Context, id string) (string, error) {
+// read reads a line until events settle it.
+func (a *asker) read(ctx context.Context, line func(context.Context) (string, error), settled func() bool) (string, error) {
 	type typed struct {
 		text string
 		err  error
@@ -187,7 +193,7 @@ func (a *asker) read(ctx context.Context, id string) (string, error) {
 	defer cancel()
 	got := make(chan typed, 1)
 	go func() {
-		text, err := a.in.line(under)
+		text, err := line(under)
 		got <- typed{text, err}
 	}()
 	stop := func(err error) (string, error) {
@@ -200,7 +206,7 @@ func (a *asker) read(ctx context.Context, id string) (string, error) {
 		case t := <-got:
 			return t.text, t.err
 		case e := <-a.events:
-			if a.note(e); a.find(id) < 0 {
+			if a.note(e); settled() {
 				return stop(errSettled)
 			}
 		case <-a.ended:
@@ -234,6 +240,10 @@ func (a *asker) say(ctx context.Context, p prompt.Prompt, text string) (done, qu
 		fmt.Fprintf(a.out, "%s\n", safe(err.Error()))
 		return false, false, nil
 	}
+	if answer.Lifetime == rule.Once && !a.waits(p) {
+		fmt.Fprintf(a.out, "It waits no more, so once would do nothing. Say for how long: A or B for always, or as in: %s 1h\n", safe(words[0]))
+		return false, false, nil
+	}
 	answer.Generation = p.Generation
 	r, err := a.service.Answer(ctx, p.ID, answer)
 	switch code := api.CodeOf(err); {
@@ -250,6 +260,14 @@ func (a *asker) say(ctx context.Context, p prompt.Prompt, text string) (done, qu
 	}
 	fmt.Fprintf(a.out, "%s\n", safe(oneLine(err)))
 	return false, false, nil
+}
+
+// waits reports whether p still waited when it was last heard of.
+func (a *asker) waits(p prompt.Prompt) bool {
+	if i := a.find(p.ID); i >= 0 {
+		p = a.queue[i]
+	}
+	return p.State == prompt.Waiting
 }
 
 const askHelp = `  a   allow, just this once        b   block, just this once
@@ -317,7 +335,19 @@ func (a *asker) show(p prompt.Prompt) {
 	if left := time.Until(p.Deadline); left > 0 && p.State == prompt.Waiting {
 		fmt.Fprintf(a.out, "  blocked in %s if you don't answer\n", span(left))
 	}
+	if now := waitsNoMore[p.State]; now != "" {
+		fmt.Fprintf(a.out, "  %s; an answer makes a rule for the next time\n", now)
+		fmt.Fprintf(a.out, "  [A]lways allow  [B] always block  (or as in: a 1h)  [s]kip  [i]nfo  [q]uit  [?]\n")
+		return
+	}
 	fmt.Fprintf(a.out, "  [a]llow once  [A]lways allow  [b]lock once  [B] always block  [s]kip  [i]nfo  [q]uit  [?]\n")
+}
+
+// waitsNoMore says what became of a prompt that nobody answered in time.
+var waitsNoMore = map[prompt.State]string{
+	prompt.Missed: "it was blocked, since nobody answered in time, and the program still tries",
+	prompt.GaveUp: "nobody answered in time, and the program gave up",
+	prompt.Ended:  "nobody answered in time, and the program ended",
 }
 
 // startedBy is who runs the program, and what started it.

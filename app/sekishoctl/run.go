@@ -50,8 +50,19 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
 // run is the whole program but for the process around it.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case s := <-signals:
+			stop(&exitError{128 + int(s.(syscall.Signal))})
+			signal.Stop(signals) // a second one ends the process
+		case <-ctx.Done():
+		}
+	}()
 	c := &ctl{in: stdin, out: stdout, err: stderr}
 	defer c.close()
 	root := c.root()
@@ -75,7 +86,10 @@ func (c *ctl) exit(ctx context.Context, command *cobra.Command, err error) int {
 	case errors.As(err, &silent):
 		return silent.code
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return exitFailed // interrupted; whoever did it knows
+		if errors.As(context.Cause(ctx), &silent) {
+			return silent.code // interrupted, which whoever did it knows; as a shell has it
+		}
+		return exitFailed
 	case errors.As(err, &usage):
 		c.complain("%s; see: %s --help", usage.message, command.CommandPath())
 		return exitUsage

@@ -192,9 +192,13 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// prompt ID UID PROGRAM HOST PORT
+// prompt ID UID PROGRAM HOST PORT [STATE]
 func addPrompt(ts *testscript.TestScript, _ bool, args []string) {
-	worldOf(ts).backend.Ask(promptOf(args[0], number32(ts, args[1]), args[2], args[3], uint16(number32(ts, args[4]))))
+	p := promptOf(args[0], number32(ts, args[1]), args[2], args[3], uint16(number32(ts, args[4])))
+	if len(args) > 5 {
+		p.State = prompt.State(args[5])
+	}
+	worldOf(ts).backend.Ask(p)
 }
 
 // flow ID UID PROGRAM HOST PORT

@@ -130,8 +130,11 @@ func (t *tty) line(ctx context.Context) (string, error) {
 	return strings.TrimRight(s, "\r\n"), nil
 }
 
-// over never happens: a terminal can always be typed at.
-func (t *tty) over() <-chan struct{} { return nil }
+// idle hears nothing: between questions the terminal is the command's.
+func (t *tty) idle(ctx context.Context) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
 
 func (t *tty) control(f func(fd int) error) error {
 	raw, err := t.f.SyscallConn()

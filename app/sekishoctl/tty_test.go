@@ -159,9 +159,22 @@ func TestAskAtTerminal(t *testing.T) {
 	b.Ask(promptOf("p3", 0, "/usr/bin/nc", "example.net", 25))
 	screen.expect("nc wants")
 	screen.expect("> ")
+	screen.enter("a\n")
+	screen.expect("Allowed, this once")
+	screen.enter("what\n")
+	screen.expect("Nothing is asked now; q quits.")
 	screen.enter("q\n")
 	if err := command.Wait(); err != nil {
 		t.Error(err)
+	}
+
+	// Ctrl-C ends it as a shell has it.
+	screen, command = terminal(t, []string{"SOCKET=" + socket}, program(t, "ctl"), "ask")
+	screen.expect("waiting for questions")
+	screen.enter("\x03")
+	_ = command.Wait()
+	if got := command.ProcessState.ExitCode(); got != 128+int(syscall.SIGINT) {
+		t.Errorf("exit code %d after Ctrl-C", got)
 	}
 }
 
