@@ -22,6 +22,9 @@ import (
 // DefaultSocket is where an installed service listens.
 const DefaultSocket = "/run/sekisho/sekisho.sock"
 
+// HowToStart is what a person types when no service runs, installed or not.
+const HowToStart = "sudo systemctl start sekishod, or in the foreground: sudo sekishod"
+
 const (
 	// MaxMessage bounds one message in either direction, in bytes.
 	MaxMessage = 4 << 20
@@ -116,9 +119,18 @@ func (c *Client) connect(ctx context.Context, _ string) (net.Conn, error) {
 func dialService(ctx context.Context, socket string) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		if there, err := os.Stat(socket); err == nil && there.Mode().Type() != os.ModeSocket {
+			what := "a file"
+			if there.IsDir() {
+				what = "a folder"
+			}
+			return nil, Errorf(NoService, "%s is %s and no socket; give the one where the Sekisho service listens, such as %s", socket, what, DefaultSocket)
+		}
+	}
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
-		return nil, Errorf(NoService, "The Sekisho service is not running at %s; start it with: sudo systemctl start sekishod", socket)
+		return nil, Errorf(NoService, "The Sekisho service is not running at %s; start it: "+HowToStart, socket)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return nil, Errorf(NotPermitted, "You may not reach %s: permission denied; try again with sudo", socket)
 	case errors.Is(err, syscall.EINVAL):

@@ -28,16 +28,22 @@ func (c *ctl) activity() *cobra.Command {
 			if a.Since, err = parseSince(since, time.Now()); err != nil {
 				return err
 			}
+			if a.Since.After(time.Now()) {
+				return usagef("--since %q has not come yet; want how long ago, or a moment that has passed", since)
+			}
+			if a.Follow && since == "" && a.Limit == 0 {
+				a.Since = time.Now()
+			}
 			if verdict != "" {
 				if err := a.Verdict.UnmarshalText([]byte(verdict)); err != nil || a.Verdict == flow.Waiting {
 					return usagef("--verdict %q: want allow or block", verdict)
 				}
 			}
-			if a.Limit < 0 {
+			if cmd.Flags().Changed("limit") && a.Limit < 1 {
 				return usagef("--limit %d: want a number above zero", a.Limit)
 			}
 			if a.Program != "" {
-				if a.Program, err = c.resolve(a.Program); err != nil {
+				if a.Program, err = c.program(a.Program); err != nil {
 					return err
 				}
 			}
@@ -45,7 +51,7 @@ func (c *ctl) activity() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&a.Follow, "follow", false, "go on showing what happens, until Ctrl-C")
+	f.BoolVar(&a.Follow, "follow", false, "go on showing what happens, until Ctrl-C; without --since and --limit only what is new")
 	f.StringVar(&since, "since", "", "how long ago, such as 1h or 2d, or a day such as 2026-01-31")
 	f.StringVar(&a.Program, "program", "", "only of this program")
 	f.StringVar(&verdict, "verdict", "", "only what was allowed or blocked: allow or block")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -79,6 +80,9 @@ func (c *ctl) asked(ctx context.Context, id string) (flow.Flow, error) {
 		}
 	}
 	// The service knows whether it is somebody else's; only the form is judged here.
+	if administers(os.Geteuid()) {
+		return flow.Flow{}, api.Errorf(api.NotFound, "nothing waits as %s; sekishoctl prompts shows what does", id)
+	}
 	return flow.Flow{}, api.Errorf(api.NotFound, "nothing of yours waits as %q; sekishoctl prompts shows what does, sudo sekishoctl prompts everybody's", id)
 }
 

@@ -63,7 +63,7 @@ func (c *ctl) restore() *cobra.Command {
 				r = f
 			}
 			if err := c.service().Restore(cmd.Context(), r); err != nil {
-				return err
+				return badFile(args[0], err)
 			}
 			if c.json {
 				return c.printJSON(map[string]any{"restored": args[0]})

@@ -26,6 +26,8 @@ type finding struct {
 	Why   string   `json:"why"`
 	Do    string   `json:"do,omitempty"`
 	Lines []string `json:"lines,omitempty"` // what another program printed
+
+	noService bool
 }
 
 const (
@@ -39,7 +41,8 @@ func (c *ctl) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the kernel and the installation, and say what to do",
 		Long: `Looks at everything that the firewall needs: the kernel, the service, its socket, your
-permissions, the tray app. Exits with 1 if something is wrong.`,
+permissions, the tray app. Exits with 1 if something is wrong, with
+3 if there is no service.`,
 		Example: "  sudo sekishoctl doctor\n  sekishoctl doctor --json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,6 +56,9 @@ permissions, the tray app. Exits with 1 if something is wrong.`,
 				c.showFindings(findings, ok)
 			}
 			if !ok {
+				if slices.ContainsFunc(findings, func(f finding) bool { return f.noService }) {
+					return &exitError{exitNoService}
+				}
 				return &exitError{exitFailed}
 			}
 			return nil
@@ -137,13 +143,13 @@ func checkSocket(path string) finding {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		f.State, f.Why, f.Do = wrong, "there is none at "+path, "start the service: sudo systemctl start sekishod"
+		f.State, f.Why, f.Do = wrong, "there is none at "+path, "start the service: "+api.HowToStart
 		return f
 	case err != nil:
 		f.State, f.Why, f.Do = wrong, err.Error(), "try again with sudo"
 		return f
 	case info.Mode().Type() != os.ModeSocket:
-		f.State, f.Why, f.Do = wrong, path+" is something else", "move it away and restart the service: sudo systemctl restart sekishod"
+		f.State, f.Why, f.Do = wrong, path+" is no socket but something else", "move it away and restart the service: sudo systemctl restart sekishod"
 		return f
 	}
 	if info.Mode().Perm()&0o666 != 0o666 {
@@ -164,7 +170,8 @@ func (c *ctl) checkService(ctx context.Context) finding {
 	f := finding{What: "service"}
 	s, err := c.service().Status(ctx)
 	if err != nil {
-		f.State, f.Why, f.Do = wrong, err.Error(), "sudo systemctl start sekishod; then see journalctl -u sekishod"
+		f.State, f.Why, f.Do = wrong, err.Error(), "start it: "+api.HowToStart+"; its log: journalctl -u sekishod"
+		f.noService = api.CodeOf(err) == api.NoService
 		return f
 	}
 	for _, p := range s.Problems {
@@ -197,20 +204,34 @@ func checkPermissions(uid int) finding {
 		return f
 	}
 	name := fmt.Sprint(uid)
-	var groups []string
 	if u, err := user.LookupId(name); err == nil {
 		name = u.Username
-		groups, _ = u.GroupIds() // without them: no administrator
 	}
-	group, err := user.LookupGroup("sekisho")
 	switch {
-	case err == nil && slices.Contains(groups, group.Gid):
+	case administers(uid):
 		f.Why = name + " is an administrator of the firewall (group sekisho)"
 	default:
 		f.State, f.Why = note, name+" may answer for their own programs, and is no administrator of the firewall"
 		f.Do = "to become one: sudo adduser " + name + " sekisho"
 	}
 	return f
+}
+
+// administers reports whether the service will take a user for an administrator.
+func administers(uid int) bool {
+	if uid == 0 {
+		return true
+	}
+	group, err := user.LookupGroup("sekisho")
+	if err != nil {
+		return false
+	}
+	u, err := user.LookupId(fmt.Sprint(uid))
+	if err != nil {
+		return false
+	}
+	groups, _ := u.GroupIds() // without them: no administrator
+	return slices.Contains(groups, group.Gid)
 }
 
 func checkTray() finding {

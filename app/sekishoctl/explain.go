@@ -38,11 +38,13 @@ func (c *ctl) explain() *cobra.Command {
 			if err := q.Direction.UnmarshalText([]byte(direction)); err != nil {
 				return usagef("--direction: %v", err)
 			}
-			if q.Program, err = c.resolve(q.Program); err != nil {
-				return err
+			if q.Program = optional(q.Program); q.Program != "" {
+				if q.Program, err = c.program(q.Program); err != nil {
+					return err
+				}
 			}
 			if q.Script != "" {
-				if q.Script, err = c.resolve(q.Script); err != nil {
+				if q.Script, err = c.script(q.Script); err != nil {
 					return err
 				}
 			}
@@ -57,7 +59,7 @@ func (c *ctl) explain() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&q.Program, "program", "", "the program's file")
+	f.StringVar(&q.Program, "program", "", "the program's file, or any: one that no rule names")
 	f.StringVar(&q.Script, "script", "", "the script that the program runs")
 	f.StringVar(&to, "to", "", "the other end: a host name or address, and a port")
 	f.StringVar(&protocol, "protocol", "tcp", "tcp, udp, icmp, …")

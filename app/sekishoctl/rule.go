@@ -127,7 +127,10 @@ func (c *ctl) findRule(cmd *cobra.Command, id string) (rule.Rule, error) {
 			return r, nil
 		}
 	}
-	return rule.Rule{}, api.Errorf(api.NotFound, "you have no rule %q; sekishoctl rule list shows yours, sudo sekishoctl rule list everybody's", id)
+	if administers(os.Geteuid()) {
+		return rule.Rule{}, api.Errorf(api.NotFound, "there is no rule %s; sekishoctl rule list shows those that there are", id)
+	}
+	return rule.Rule{}, api.Errorf(api.NotPermitted, "you have no rule %s of your own; sekishoctl rule list shows yours, all others are an administrator's (sudo)", id)
 }
 
 func (c *ctl) ruleSwitch(on bool) *cobra.Command {
@@ -157,18 +160,27 @@ func (c *ctl) ruleSwitch(on bool) *cobra.Command {
 
 func (c *ctl) ruleRemove() *cobra.Command {
 	return &cobra.Command{
-		Use:     "remove ID",
-		Short:   "Remove a rule for good",
-		Example: "  sekishoctl rule remove 12",
-		Args:    takes("the ID of a rule"),
+		Use:     "remove ID…",
+		Short:   "Remove rules for good",
+		Long:    "Removes rules for good, one after the other; it ends at the first that cannot be removed.",
+		Example: "  sekishoctl rule remove 12\n  sekishoctl rule remove 12 15 16",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("%s needs the ID of a rule", cmd.CommandPath())
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.service().RemoveRule(cmd.Context(), args[0]); err != nil {
-				return err
+			for _, id := range args {
+				if err := c.service().RemoveRule(cmd.Context(), id); err != nil {
+					return err
+				}
+				if !c.json {
+					c.printf("Rule %s is gone.\n", word(id))
+				} else if err := c.printJSON(map[string]any{"id": id, "removed": true}); err != nil {
+					return err
+				}
 			}
-			if c.json {
-				return c.printJSON(map[string]any{"id": args[0], "removed": true})
-			}
-			c.printf("Rule %s is gone.\n", word(args[0]))
 			return nil
 		},
 	}
@@ -259,11 +271,11 @@ nothing changes and the line is named.`,
 				return err
 			}
 			if _, err := rule.ReadFile(b); err != nil {
-				return api.Errorf(api.BadRequest, "%s: %v; nothing was changed", args[0], err)
+				return api.Errorf(api.Failed, "%s: %v; nothing was changed", args[0], err)
 			}
 			n, err := c.service().ImportRules(cmd.Context(), b, replace)
 			if err != nil {
-				return err
+				return badFile(args[0], err)
 			}
 			if c.json {
 				return c.printJSON(map[string]any{"added": n, "replaced": replace})

@@ -98,6 +98,10 @@ func (c *ctl) warnOf(r rule.Rule) {
 	if r.Direction != rule.Out {
 		c.complain("warning: incoming connections are not filtered yet; the rule waits for that")
 	}
+	everything := r.Program == (rule.Program{}) && r.User == "" && r.Remote.IsAny() && len(r.Ports) == 0 && r.Protocol == 0
+	if everything && r.Action == rule.Allow && r.Direction != rule.In && r.Enabled {
+		c.complain("warning: this lets every program of every user connect anywhere; sekishoctl rule remove %s takes it back", r.ID)
+	}
 }
 
 // anyChanged reports whether one of the command's own flags was given.

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"fmt"
+	"os/user"
 	"strings"
 	"time"
 
@@ -50,32 +47,25 @@ func (s *ruleSpec) apply(c *ctl, cmd *cobra.Command, r *rule.Rule) (span time.Du
 			err = usagef("--%s: %s", flag, oneLine(e))
 		}
 	}
-	path := func(of *string, value string) func() error {
+	path := func(of *string, value string, find func(string) (string, error)) func() error {
 		return func() (e error) {
-			if value == "any" || value == "" {
-				*of = ""
-				return nil
+			if *of = optional(value); *of != "" {
+				*of, e = find(value)
 			}
-			*of, e = c.resolve(value)
 			return e
 		}
 	}
-	parse("program", path(&r.Program.Path, s.program))
-	parse("script", path(&r.Program.Script, s.script))
-	parse("parent", path(&r.Program.Parent, s.parent))
+	parse("program", path(&r.Program.Path, s.program, c.program))
+	parse("script", path(&r.Program.Script, s.script, c.script))
+	parse("parent", path(&r.Program.Parent, s.parent, c.program))
 	parse("unit", func() error { r.Program.Unit = optional(s.unit); return nil })
 	parse("sha256", func() error { r.Program.SHA256 = strings.ToLower(optional(s.sha256)); return nil })
 	parse("action", func() (e error) { r.Action, e = rule.ParseAction(s.action); return e })
 	parse("direction", func() (e error) { r.Direction, e = rule.ParseDirection(s.direction); return e })
 	parse("to", func() (e error) { r.Remote, e = rule.ParseRemote(s.to); return e })
-	parse("port", func() (e error) {
-		if r.Ports = nil; optional(s.port) != "" {
-			r.Ports, e = rule.ParsePorts(s.port)
-		}
-		return e
-	})
+	parse("port", func() (e error) { r.Ports, e = rule.ParsePorts(s.port); return e })
 	parse("protocol", func() (e error) { r.Protocol, e = flow.ParseProtocol(s.protocol); return e })
-	parse("user", func() error { r.User = optional(s.user); return nil })
+	parse("user", func() error { r.User = optional(s.user); return checkAccount(s.user) })
 	parse("note", func() error { r.Note = s.note; return nil })
 	parse("for", func() (e error) {
 		r.Lifetime = rule.Lifetime{}
@@ -91,39 +81,21 @@ func (s *ruleSpec) apply(c *ctl, cmd *cobra.Command, r *rule.Rule) (span time.Du
 	return span, nil
 }
 
+// checkAccount makes sure that this computer knows an account; a number may be of one
+// that is known elsewhere.
+func checkAccount(s string) error {
+	if s == "any" || s != "" && strings.Trim(s, "0123456789") == "" {
+		return nil
+	}
+	if _, err := user.Lookup(s); err != nil {
+		return fmt.Errorf("there is no account %q; give a name, a number, or any", s)
+	}
+	return nil
+}
+
 func optional(s string) string {
 	if s == "any" {
 		return ""
 	}
 	return s
-}
-
-// resolve gives the path that the kernel will know a program by: absolute and without
-// symbolic links. It says so when that is another than was given. A program that is not
-// there (yet) is allowed, with a warning.
-func (c *ctl) resolve(given string) (string, error) {
-	path := given
-	if !strings.Contains(path, "/") {
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			if found, err := exec.LookPath(path); err == nil {
-				path = found
-			}
-		}
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	switch real, err := filepath.EvalSymlinks(path); {
-	case err == nil:
-		path = real
-	case errors.Is(err, fs.ErrNotExist):
-		c.complain("warning: there is no %s (yet)", path)
-	default:
-		c.complain("warning: %v; taking %s as it is", err, path)
-	}
-	if path != given {
-		c.complain("note: %s is %s", given, path)
-	}
-	return path, nil
 }

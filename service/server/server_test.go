@@ -124,7 +124,7 @@ func TestNoSocket(t *testing.T) {
 	c := api.Dial(filepath.Join(t.TempDir(), "nothing", "s.sock"))
 	defer c.Close()
 	_, err := c.Status(t.Context())
-	if api.CodeOf(err) != api.NoService || !strings.Contains(err.Error(), "start it with") {
+	if api.CodeOf(err) != api.NoService || !strings.Contains(err.Error(), "start it: "+api.HowToStart) {
 		t.Errorf("got %v", err)
 	}
 	long := api.Dial("/" + strings.Repeat("x", 200))
