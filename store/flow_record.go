@@ -49,6 +49,8 @@ type processRecord struct {
 	Icon       string           `json:"icon,omitempty"`
 	Script     string           `json:"script,omitempty"`
 	Inline     bool             `json:"inline,omitempty"`
+	Replaced   bool             `json:"replaced,omitempty"`
+	ExecID     uint32           `json:"exec,omitempty"`
 	Package    string           `json:"package,omitempty"`
 	App        string           `json:"app,omitempty"`
 	Unit       string           `json:"unit,omitempty"`
@@ -94,7 +96,7 @@ func newFlowRecord(f flow.Flow) flowRecord {
 func newProcessRecord(p *flow.Process) processRecord {
 	rec := processRecord{
 		PID: p.PID, Start: p.Start, Executable: exeRecord(p.Executable), Path: toText(p.Path), Name: toText(p.Name),
-		Icon: toText(p.Icon), Script: toText(p.Script), Inline: p.Inline, Package: p.Package, App: p.App,
+		Icon: toText(p.Icon), Script: toText(p.Script), Inline: p.Inline, Replaced: p.Replaced, ExecID: p.ExecID, Package: p.Package, App: p.App,
 		Unit: p.Unit, SHA256: p.SHA256, UID: p.UID, User: p.User, Dir: toText(p.Dir),
 		Cgroup: toText(p.Cgroup), Kernel: p.Kernel,
 	}
@@ -137,10 +139,10 @@ func (rec *processRecord) process() (*flow.Process, error) {
 		return nil, err
 	}
 	p := &flow.Process{
-		ProcessID: flow.ProcessID{PID: rec.PID, Start: rec.Start},
+		ProcessID: flow.ProcessID{PID: rec.PID, Start: rec.Start}, ExecID: rec.ExecID,
 		Program: flow.Program{
 			Executable: flow.Executable(rec.Executable), Path: rec.Path, Name: rec.Name, Icon: rec.Icon, Script: rec.Script,
-			Inline: rec.Inline, Package: rec.Package, App: rec.App, Unit: rec.Unit, SHA256: rec.SHA256,
+			Inline: rec.Inline, Replaced: rec.Replaced, Package: rec.Package, App: rec.App, Unit: rec.Unit, SHA256: rec.SHA256,
 		},
 		UID: rec.UID, User: rec.User, Args: rec.Args, Dir: rec.Dir, Cgroup: rec.Cgroup, Kernel: rec.Kernel,
 	}

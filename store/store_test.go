@@ -121,9 +121,9 @@ func fullFlow(id string, at time.Time) flow.Flow {
 	return flow.Flow{
 		ID: id, Time: at, Direction: flow.In, Protocol: flow.UDP,
 		Process: &flow.Process{
-			ProcessID: flow.ProcessID{PID: 42, Start: 99},
+			ProcessID: flow.ProcessID{PID: 42, Start: 99}, ExecID: 3,
 			Program: flow.Program{
-				Path: "/usr/bin/python3", Name: "Py\xff", Icon: "py", Script: "/home/k/a.py", Inline: true, Package: "python3",
+				Path: "/usr/bin/python3", Name: "Py\xff", Icon: "py", Script: "/home/k/a.py", Inline: true, Replaced: true, Package: "python3",
 				App: "a.b", Unit: "u.service", SHA256: "ab",
 			},
 			UID: 1000, User: "k", Args: []string{"python3", "a\xfe.py", ""}, Dir: "/home/k", Cgroup: "/user.slice",
