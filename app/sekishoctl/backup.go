@@ -47,9 +47,11 @@ func (c *ctl) backup() *cobra.Command {
 
 func (c *ctl) restore() *cobra.Command {
 	return &cobra.Command{
-		Use:     "restore FILE",
-		Short:   "Put a backup in place of everything that is remembered",
-		Long:    `Puts what backup wrote in place of all rules, settings and history (administrators only).`,
+		Use:   "restore FILE",
+		Short: "Put a backup in place of everything that is remembered",
+		Long: `Puts what backup wrote in place of all rules, settings and history (administrators only).
+What was there before is written to a file beside it first. A terminal is asked
+whether you are sure.`,
 		Example: "  sudo sekishoctl restore sekisho.backup",
 		Args:    takes("a FILE that backup wrote"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,13 +64,21 @@ func (c *ctl) restore() *cobra.Command {
 				defer f.Close()
 				r = f
 			}
+			if err := c.sure(cmd.Context(), "Put it in place of all rules, settings and history?"); err != nil {
+				return err
+			}
+			before, err := keepBefore(args[0], ".backup", func(f *os.File) error { return c.service().Backup(cmd.Context(), f) })
+			if err != nil {
+				return err
+			}
 			if err := c.service().Restore(cmd.Context(), r); err != nil {
+				_ = os.Remove(before) // nothing was replaced
 				return badFile(args[0], err)
 			}
 			if c.json {
-				return c.printJSON(map[string]any{"restored": args[0]})
+				return c.printJSON(map[string]any{"restored": args[0], "before": before})
 			}
-			c.printf("%s is restored.\n", word(args[0]))
+			c.printf("%s is restored. What was there before is in %s.\n", word(args[0]), word(before))
 			return nil
 		},
 	}

@@ -18,16 +18,12 @@ func (c *ctl) connections() *cobra.Command {
 		Example: "  sekishoctl connections\n  sekishoctl connections --follow",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if follow { // which begins with those that there are
+				return c.service().FollowConnections(cmd.Context(), c.flowLine())
+			}
 			flows, err := c.service().Connections(cmd.Context())
 			if err != nil {
 				return err
-			}
-			if follow {
-				line := c.flowLine()
-				for _, f := range flows {
-					line(f)
-				}
-				return c.service().FollowConnections(cmd.Context(), line)
 			}
 			if c.json {
 				return c.printFlows(flows)

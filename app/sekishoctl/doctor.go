@@ -241,6 +241,23 @@ func checkTray() finding {
 		f.State, f.Why, f.Do = note, "it is not installed; questions can be answered in a terminal alone", "sekishoctl ask"
 		return f
 	}
-	f.State, f.Why = fine, path
+	if !runs(path) {
+		f.State, f.Why, f.Do = note, path+" is installed and does not run, as far as you may see", "start it from the desktop's menu, or with: "+path
+		return f
+	}
+	f.State, f.Why = fine, path+" runs"
 	return f
+}
+
+// runs reports whether a process that this user may look at runs the program.
+func runs(path string) bool {
+	wanted, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	exes, _ := filepath.Glob("/proc/[0-9]*/exe") // fails for a bad pattern alone
+	return slices.ContainsFunc(exes, func(exe string) bool {
+		is, err := os.Stat(exe)
+		return err == nil && os.SameFile(is, wanted)
+	})
 }

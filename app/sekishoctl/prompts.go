@@ -17,7 +17,9 @@ func (c *ctl) prompts() *cobra.Command {
 		Use:   "prompts",
 		Short: "Show the connections that wait for an answer",
 		Long: `Shows what waits for an answer, and what was missed. Answer with sekishoctl answer,
-or with sekishoctl ask, which goes through all of them.`,
+or with sekishoctl ask, which goes through all of them. With --follow --json each
+line is a prompt as without --follow, or {"gone": ID} for one that needs no answer any
+more: it was answered or settled by a rule; what came of it is in sekishoctl activity.`,
 		Example: "  sekishoctl prompts\n  sekishoctl prompts --follow --json",
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,12 +70,17 @@ func stateWords(p prompt.Prompt, now time.Time) string {
 
 // followPrompts prints every prompt that is there, appears, changes or goes.
 func (c *ctl) followPrompts(ctx context.Context) error {
-	shown := make(map[string]uint64) // the generation that was printed
+	type version struct {
+		generation uint64
+		state      prompt.State
+	}
+	shown := make(map[string]version) // what was printed
 	show := func(p prompt.Prompt) {
-		if g, ok := shown[p.ID]; ok && g == p.Generation {
+		v := version{p.Generation, p.State}
+		if shown[p.ID] == v {
 			return
 		}
-		shown[p.ID] = p.Generation
+		shown[p.ID] = v
 		if c.json {
 			_ = c.printJSON(api.ToPromptJSON(p)) // a closed pipe ends the program by its signal
 			return

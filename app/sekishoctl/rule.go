@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -256,8 +257,9 @@ func (c *ctl) ruleImport() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Add the rules of a file, or put them in place of all",
 		Long: `Reads a file that rule export wrote (administrators only). With --replace its rules
-take the place of all that there are; otherwise they are added. If one rule is bad,
-nothing changes and the line is named.`,
+take the place of all that there are, which are written to a file beside it first (and
+a terminal is asked whether you are sure); otherwise they are added. If one rule is
+bad, nothing changes and the line is named.`,
 		Example: `  sudo sekishoctl rule import rules.json
   sudo sekishoctl rule import --replace rules.json
   sudo sekishoctl rule import - < rules.json`,
@@ -273,15 +275,27 @@ nothing changes and the line is named.`,
 			if _, err := rule.ReadFile(b); err != nil {
 				return api.Errorf(api.Failed, "%s: %v; nothing was changed", args[0], err)
 			}
+			before := ""
+			if replace {
+				if before, err = c.keepRules(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+			}
 			n, err := c.service().ImportRules(cmd.Context(), b, replace)
 			if err != nil {
+				if replace {
+					_ = os.Remove(before) // nothing was replaced
+				}
 				return badFile(args[0], err)
+			}
+			if c.json && replace {
+				return c.printJSON(map[string]any{"added": n, "replaced": replace, "before": before})
 			}
 			if c.json {
 				return c.printJSON(map[string]any{"added": n, "replaced": replace})
 			}
 			if replace {
-				c.printf("%s in place of all that there were.\n", count(n, "rule is", "rules are"))
+				c.printf("%s in place of all that there were, which are in %s.\n", count(n, "rule is", "rules are"), word(before))
 			} else {
 				c.printf("%s added.\n", count(n, "rule", "rules"))
 			}
@@ -291,4 +305,21 @@ nothing changes and the line is named.`,
 	cmd.Flags().BoolVar(&merge, "merge", false, "add to the rules that there are (what happens by itself)")
 	cmd.Flags().BoolVar(&replace, "replace", false, "put the file's rules in place of all")
 	return cmd
+}
+
+// keepRules asks whether to replace the rules, and writes those that there are to a
+// file beside the one that replaces them.
+func (c *ctl) keepRules(ctx context.Context, file string) (before string, err error) {
+	if err := c.sure(ctx, "Put the file's rules in place of all that there are?"); err != nil {
+		return "", err
+	}
+	rules, err := c.service().Rules(ctx)
+	if err != nil {
+		return "", err
+	}
+	b, err := rule.WriteFile(rules)
+	if err != nil {
+		return "", err
+	}
+	return keepBefore(file, ".json", func(f *os.File) error { _, err := f.Write(b); return err })
 }

@@ -22,6 +22,7 @@ const (
 	exitUsage        = 2
 	exitNoService    = 3
 	exitNotPermitted = 4
+	exitNoCommand    = 127 // of try, as a shell has it
 )
 
 // ctl is one run of the program.

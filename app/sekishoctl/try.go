@@ -53,7 +53,8 @@ is the command's.`,
 func (c *ctl) runTrial(ctx context.Context, args []string) (code int, err error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
-		return 0, api.Errorf(api.Failed, "there is no command %s to run", args[0])
+		c.complain("there is no command %s to run", args[0])
+		return exitNoCommand, nil
 	}
 	// Ctrl-C is the command's, as without us; what is to be tidied up is tidied up after.
 	signals := make(chan os.Signal, 8)

@@ -234,3 +234,47 @@ func TestTryInterrupted(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 }
+
+// What takes everything's place is done for a person only after a yes.
+func TestRestoreAtTerminal(t *testing.T) {
+	b := servertest.New(version, started)
+	dir := t.TempDir()
+	socket, saved := filepath.Join(dir, "s.sock"), filepath.Join(dir, "saved")
+	if err := os.WriteFile(saved, []byte("all our rules."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	s := server.New(b, server.Config{Socket: socket})
+	go func() { ended <- s.Run(ctx) }()
+	<-s.Ready()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, test := range []struct {
+		typed, says string
+		code        int
+		kept        string
+	}{
+		{"\n", "Nothing was changed.", exitFailed, ""},
+		{"n\n", "Nothing was changed.", exitFailed, ""},
+		{"\x03", "", 128 + int(syscall.SIGINT), ""},
+		{"y\n", "is restored. What was there before is in", exitDone, "all our rules."},
+	} {
+		screen, command := terminal(t, []string{"SOCKET=" + socket}, program(t, "ctl"), "restore", saved)
+		screen.expect("Put it in place of all rules, settings and history? [y/N] ")
+		screen.enter(test.typed)
+		screen.expect(test.says)
+		_ = command.Wait()
+		if got := command.ProcessState.ExitCode(); got != test.code {
+			t.Errorf("%q: exit code %d, want %d", test.typed, got, test.code)
+		}
+		var kept strings.Builder
+		if err := b.Backup(ctx, &kept); err != nil || kept.String() != test.kept {
+			t.Errorf("%q: the service has %q, %v", test.typed, kept.String(), err)
+		}
+	}
+}

@@ -387,8 +387,18 @@ func (b *Backend) Connections(context.Context) ([]flow.Flow, error) {
 	return append([]flow.Flow(nil), b.flows...), nil
 }
 
-// FollowConnections tells what Connect is given.
+// FollowConnections tells all flows, and then what Connect is given.
 func (b *Backend) FollowConnections(ctx context.Context, f func(flow.Flow)) error {
+	b.mu.Lock()
+	now := append([]flow.Flow(nil), b.flows...)
+	b.mu.Unlock()
+	for _, one := range now {
+		f(one)
+	}
+	return b.follow(ctx, f)
+}
+
+func (b *Backend) follow(ctx context.Context, f func(flow.Flow)) error {
 	b.mu.Lock()
 	b.nextID++
 	id := b.nextID
@@ -414,7 +424,7 @@ func (b *Backend) Activity(ctx context.Context, a api.ActivityFilter, f func(flo
 		f(h)
 	}
 	if a.Follow {
-		return b.FollowConnections(ctx, f)
+		return b.follow(ctx, f)
 	}
 	return nil
 }
