@@ -20,17 +20,22 @@ type Reply struct {
 // Ctl runs sekishoctl as root. The error is nil whenever it ran, whatever its exit
 // code. It may be called from any goroutine.
 func (s *Service) Ctl(ctx context.Context, args ...string) (Reply, error) {
-	return s.ctlOf(ctx, nil, args)
+	return s.ctlOf(ctx, s.ctl, nil, args)
 }
 
 // CtlAs runs sekishoctl as another user.
 func (s *Service) CtlAs(ctx context.Context, uid, gid uint32, args ...string) (Reply, error) {
-	return s.ctlOf(ctx, &syscall.Credential{Uid: uid, Gid: gid}, args)
+	// The checkout may be in a folder that nobody else can look into.
+	file := s.host.lab.file("sekishoctl")
+	if err := copyFile(file, s.ctl); err != nil {
+		return Reply{Code: -1}, err
+	}
+	return s.ctlOf(ctx, file, &syscall.Credential{Uid: uid, Gid: gid}, args)
 }
 
-func (s *Service) ctlOf(ctx context.Context, who *syscall.Credential, args []string) (Reply, error) {
+func (s *Service) ctlOf(ctx context.Context, ctl string, who *syscall.Credential, args []string) (Reply, error) {
 	// Its socket is a file: it need not run on the host.
-	c := exec.CommandContext(ctx, s.ctl, append([]string{"--socket", s.Socket}, args...)...)
+	c := exec.CommandContext(ctx, ctl, append([]string{"--socket", s.Socket}, args...)...)
 	var out, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaint
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: who}

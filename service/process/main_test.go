@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -66,7 +67,17 @@ func begin(t testing.TB, dir, path string, args ...string) *exec.Cmd {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	return cmd
+	// Start returns while the kernel still lays out the arguments.
+	for {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(line) > 0 {
+			return cmd
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // which is the real file of a program of this machine.
