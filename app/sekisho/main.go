@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"sekisho/app/api"
 	"sekisho/ui"
 )
+
+// version is set by the build.
+var version = "dev"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -24,15 +26,15 @@ func run(args []string) int {
 	socket := flags.String("socket", "/run/sekisho/sekisho.sock", "where the service listens")
 	language := flags.String("language", "", "en or ja; the desktop's if empty")
 	theme := flags.String("theme", "", "light or dark; the desktop's if empty")
-	version := flags.Bool("version", false, "print the version and exit")
+	show := flags.Bool("version", false, "print the version and exit")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
 		}
 		return 2
 	}
-	if *version {
-		fmt.Println("sekisho", buildVersion())
+	if *show {
+		fmt.Println("sekisho", version)
 		return 0
 	}
 	if flags.NArg() > 0 || *theme != "" && *theme != "light" && *theme != "dark" {
@@ -53,13 +55,4 @@ func run(args []string) int {
 		return 1
 	}
 	return 0
-}
-
-// buildVersion is what the Go tool wrote into the program.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

@@ -48,8 +48,8 @@ func (c *ctl) showStatus(s api.Status, now time.Time) error {
 	n := s.Counters
 	t.row("Connections", number(n.Flows)+", of them "+number(n.Queued)+" held back until decided")
 	t.row("Questions", number(n.Prompts)+", "+number(n.Answered)+" answered, "+number(n.Missed)+" missed")
-	t.row("Lost", number(n.QueueDropped)+" dropped, "+number(n.OverLimit)+" over the limit, "+number(n.Unattributed)+" of unknown programs, "+
-		number(n.EventsLost)+" events, "+number(n.NotSaved)+" not saved")
+	t.row("Lost", number(n.QueueDropped)+" packets dropped; blocked: "+number(n.OverLimit)+" over a limit, "+number(n.Unattributed)+" of unknown programs; "+
+		number(n.EventsLost)+" events missed, "+number(n.NotSaved)+" not saved")
 	t.row("Version", word(s.Version))
 	if err := t.end(); err != nil {
 		return err

@@ -69,7 +69,7 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 			step("preset "+n, d, true, presetSentence[n])
 			return x, nil
 		default:
-			step("preset "+n, d, false, "This is something else.")
+			step("preset "+n, d, false, presetAbout[n])
 		}
 	}
 	if d, ok := byMode(e.mode.Mode); ok {
@@ -79,6 +79,13 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 	step("mode ask", flow.Decision{Verdict: flow.Waiting, By: flow.By{Kind: flow.ByMode, Name: "ask"}}, true,
 		"No rule says anything: the connection waits while somebody is asked.")
 	return x, nil
+}
+
+// presetAbout says what a preset looks for, where it is something else.
+var presetAbout = map[string]string{
+	presetLoopback: "It is about addresses of this machine itself.",
+	presetResolver: "It is about port 53 of the name servers that the system uses.",
+	presetDHCP:     "It is about the system's own DHCP client.",
 }
 
 var presetSentence = map[string]string{

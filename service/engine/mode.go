@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sekisho/app/api"
@@ -50,7 +51,7 @@ func (e *Engine) recallMode() error {
 // SetMode changes the mode, for good or for a span after which the one before is back.
 func (e *Engine) SetMode(_ context.Context, m api.Mode, span time.Duration) error {
 	if !slices.Contains(api.Modes, m) {
-		return api.Errorf(api.BadRequest, "mode %q: want one of %v", m, api.Modes)
+		return api.Errorf(api.BadRequest, "mode %q: want one of %s", m, modeNames())
 	}
 	if span < 0 {
 		return api.Errorf(api.BadRequest, "a mode can't hold for less than no time")
@@ -74,6 +75,14 @@ func (e *Engine) SetMode(_ context.Context, m api.Mode, span time.Duration) erro
 	defer e.mu.Unlock()
 	e.changeMode(next)
 	return nil
+}
+
+func modeNames() string {
+	names := make([]string, len(api.Modes))
+	for i, m := range api.Modes {
+		names[i] = string(m)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (e *Engine) changeMode(next modeState) {
@@ -145,7 +154,7 @@ func (e *Engine) SetSettings(_ context.Context, s api.Settings) error {
 	}
 	for _, p := range s.DisabledPresets {
 		if !slices.Contains(Presets, p) {
-			return api.Errorf(api.BadRequest, "there is no preset %q: want one of %v", p, Presets)
+			return api.Errorf(api.BadRequest, "there is no preset %q: want one of %s", p, strings.Join(Presets, ", "))
 		}
 	}
 	e.begin()
