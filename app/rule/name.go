@@ -48,7 +48,7 @@ func checkLabel(label, name string) error {
 		case c >= 0x80:
 			return badf("%q is not a host name as DNS has it: write it in its xn-- form", name)
 		case c == ':':
-			return badf("%q is not a host name: the port has an operand of its own", name)
+			return badf("%q is not a host name: give the port by itself (--port)", name)
 		default:
 			return badf("%q is not a host name: %q can't be in one", name, string(rune(c)))
 		}
