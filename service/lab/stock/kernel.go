@@ -167,7 +167,7 @@ func (l lists) release(names []string, series string) (string, error) {
 // fetch downloads a kernel and keeps of it what is needed.
 func (l lists) fetch(folder, release string, names []string) error {
 	var packages []string
-	for _, part := range []string{"image", "binary", "modules", "modules-extra"} {
+	for _, part := range []string{"image", "binary", "base", "modules", "modules-extra"} {
 		if name := "linux-" + part + "-" + release; slices.Contains(names, name) {
 			packages = append(packages, name)
 		}

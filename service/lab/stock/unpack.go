@@ -28,8 +28,10 @@ func unpack(dir string, debs []string) error {
 			return fmt.Errorf("unpack %s: %w", filepath.Base(deb), err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "vmlinuz")); err != nil {
-		return fmt.Errorf("no kernel image in %d packages", len(debs))
+	for _, f := range []string{"vmlinuz", "modules.builtin"} {
+		if _, err := os.Stat(filepath.Join(dir, f)); err != nil {
+			return fmt.Errorf("no %s in %d packages", f, len(debs))
+		}
 	}
 	return nil
 }
