@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -40,6 +41,14 @@ func newAttackScene(t testing.TB) *attackScene {
 // equip makes the programs and looks at the wire.
 func (a *attackScene) equip() {
 	a.good, a.evil = a.Home.Attacker("good"), a.Home.Attacker("evil")
+	f, err := os.OpenFile(a.evil.Path, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString("evil") // another program by its content too
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		a.t.Fatal(err)
+	}
 	a.wire = a.Remote.Wire()
 }
 

@@ -42,6 +42,7 @@ type options struct {
 	wait   bool // send when a line comes on standard input
 	n      int
 	agents int
+	delay  time.Duration
 	hold   time.Duration
 }
 
@@ -55,6 +56,7 @@ func main() {
 	flag.BoolVar(&o.wait, "wait", false, "wait for a line of input before sending")
 	flag.IntVar(&o.n, "n", 1, "how often")
 	flag.IntVar(&o.agents, "agents", 1, "how many allowed processes share the socket")
+	flag.DurationVar(&o.delay, "delay", 0, "wait this long first")
 	flag.DurationVar(&o.hold, "hold", 0, "stay this long afterwards")
 	target := flag.String("target", "", "ADDRESS:PORT")
 	flag.Parse()
@@ -70,6 +72,7 @@ func main() {
 			os.Exit(2)
 		}
 	}
+	time.Sleep(o.delay)
 	// A refusal is an answer too, and goes to whoever watches.
 	if err := do(o); err != nil {
 		fmt.Println(err)
