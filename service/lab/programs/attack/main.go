@@ -95,5 +95,5 @@ func (o options) ready() error {
 // again are the flags for a copy of this program that goes on with the same attack.
 func (o options) again(plan string, more ...string) []string {
 	return append(append([]string{"-kind", o.kind, "-target", o.target.String(), "-good", o.good,
-		"-n", fmt.Sprint(o.n), "-hold", o.hold.String()}, more...), plan)
+		"-n", fmt.Sprint(o.n), "-hold", o.hold.String(), fmt.Sprintf("-wait=%v", o.wait)}, more...), plan)
 }
