@@ -23,6 +23,7 @@ var plans = map[string]plan{
 	"passed":    passed,
 	"shared":    shared,
 	"corked":    corked,
+	"twin":      twin,
 	"threads":   threads,
 	"become":    become,
 	"alternate": alternate,
