@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"sekisho/service/bpf"
@@ -33,13 +34,11 @@ func (s *service) repair(ctx context.Context) error {
 		return err
 	}
 	defer links.Close()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.mendLinks(ctx, links)
-	}()
+	var g sync.WaitGroup
+	g.Go(func() { s.mendLinks(ctx, links) })
+	g.Go(func() { s.watchFrames(ctx) })
 	s.keepTable(ctx)
-	<-done
+	g.Wait()
 	return nil
 }
 
