@@ -112,7 +112,7 @@ func fields[T any](structure any) map[string]T {
 }
 
 // Mend looks whether every hook runs and every pin is there, and puts right what isn't.
-// It costs some 50 microseconds where all is well.
+// It costs some 100 microseconds where all is well.
 func (l *Links) Mend() (Mended, error) {
 	var m Mended
 	for pin, h := range l.held {

@@ -37,11 +37,12 @@ func (s *service) watchFrames(ctx context.Context) {
 		}
 		sockets, err := enforce.FrameSockets()
 		if err != nil {
-			s.Log.Error("who sends frames past the firewall is not known", "err", err)
+			s.engine.Problem("frames", "Who can send frames past the firewall is not known: "+err.Error(), "sekishoctl doctor says more.")
+			looked = time.Time{}
 			continue
 		}
 		slices.Sort(sockets)
-		if slices.Equal(sockets, known) && (len(sockets) == 0 || now.Sub(looked) < lookForHolders) {
+		if slices.Equal(sockets, known) && now.Sub(looked) < lookForHolders {
 			continue
 		}
 		known, looked = sockets, now
