@@ -206,7 +206,7 @@ func TestAttackLostExecutions(t *testing.T) {
 	if err := syscall.Kill(a.service.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	flood := a.Home.Command(t.Context(), "sh", "-c", `for i in $(seq 3500); do /bin/true "$1"; done`, "sh", strings.Repeat("x", 2000))
+	flood := a.Home.Command(t.Context(), "sh", "-c", `for i in $(seq 2500); do /bin/true "$1"; done`, "sh", strings.Repeat("x", 2000))
 	err := flood.Run()
 	if err == nil {
 		now()

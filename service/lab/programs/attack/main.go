@@ -20,6 +20,7 @@ var plans = map[string]plan{
 	"agent":     agentMain,
 	"send":      sendOnly,
 	"send-on":   sendOn,
+	"late":      late,
 	"passed":    passed,
 	"shared":    shared,
 	"corked":    corked,

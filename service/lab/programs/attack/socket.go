@@ -85,6 +85,15 @@ func sendOnly(o options) error {
 	return send(fd, o.kind, o.target, "evil")
 }
 
+// late waits first, then does as sendOnly.
+func late(o options) error {
+	if err := o.ready(); err != nil {
+		return err
+	}
+	o.wait = false
+	return sendOnly(o)
+}
+
 // lent is the descriptor at which a program finds the socket that it was given.
 const lent = 3
 
