@@ -2,7 +2,11 @@ package bpf
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net/netip"
+
+	"github.com/cilium/ebpf"
 
 	"sekisho/app/flow"
 )
@@ -18,6 +22,8 @@ type Owner struct {
 	Unknown    bool // nothing was recorded at exec
 	Foreign    bool // in another network namespace
 	Missing    bool // the socket has no owner that we know
+	Kernel     bool // the kernel itself: no program
+	Forwarded  bool // another machine or namespace, through this one
 }
 
 func fromOwner(o *kernelOwner) Owner {
@@ -27,6 +33,7 @@ func fromOwner(o *kernelOwner) Owner {
 		ExecID: o.ExecId, UID: o.Uid, Cookie: o.Cookie,
 		Mismatch: f&kernelOwnerFlagOWNER_MISMATCH != 0, Unknown: f&kernelOwnerFlagOWNER_UNKNOWN != 0,
 		Foreign: f&kernelOwnerFlagOWNER_FOREIGN != 0, Missing: f&kernelOwnerFlagOWNER_MISSING != 0,
+		Kernel: f&kernelOwnerFlagOWNER_KERNEL != 0, Forwarded: f&kernelOwnerFlagOWNER_FORWARDED != 0,
 	}
 }
 
@@ -41,14 +48,55 @@ func (k *Kernel) OwnerOfPacket(packet []byte) (Owner, bool) {
 	return fromOwner(&o), true
 }
 
-// Traffic is the payload in bytes that went through the socket with this cookie so far;
-// false if the socket is gone or not one that is counted.
-func (k *Kernel) Traffic(cookie uint64) (flow.Bytes, bool) {
+// OwnerOfSocket finds whose the socket with this cookie is; false if it is not under our eye.
+func (k *Kernel) OwnerOfSocket(cookie uint64) (Owner, bool) {
 	var s kernelSocketState
 	if err := k.objs.Sockets.Lookup(cookie, &s); err != nil {
-		return flow.Bytes{}, false
+		return Owner{}, false
 	}
-	return flow.Bytes{Sent: s.Sent, Received: s.Received}, true
+	return fromOwner(&s.Owner), true
+}
+
+// Traffic is what went between the socket with this cookie and a peer so far, by the
+// remote end's port; false if the socket is gone and no such conversation is left of it.
+func (k *Kernel) Traffic(cookie uint64, p Peer) (flow.Traffic, bool) {
+	key := conversationKey(cookie, p)
+	var s kernelSocketState
+	open := k.objs.Sockets.Lookup(cookie, &s) == nil
+	if open && s.First.Address == key.Address && s.First.Port == key.Port && s.First.Protocol == key.Protocol {
+		return fromConversation(&s.First), true
+	}
+	var c kernelConversation
+	if (!open || s.Flags&uint32(kernelSocketFlagSOCKET_SEVERAL) != 0) && k.objs.Conversations.Lookup(&key, &c) == nil {
+		return fromConversation(&c), true
+	}
+	return flow.Traffic{}, open
+}
+
+// ForgetPeers clears the conversations of a socket that is gone.
+func (k *Kernel) ForgetPeers(cookie uint64, peers []Peer) error {
+	for _, p := range peers {
+		key := conversationKey(cookie, p)
+		if err := k.objs.Conversations.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("forget a conversation: %w", err)
+		}
+	}
+	return nil
+}
+
+func conversationKey(cookie uint64, p Peer) kernelConversationKey {
+	k := kernelConversationKey{Cookie: cookie, Port: p.Port, Protocol: uint8(p.Protocol)}
+	if p.Addr.IsValid() {
+		k.Address = p.Addr.As16()
+	}
+	return k
+}
+
+func fromConversation(c *kernelConversation) flow.Traffic {
+	return flow.Traffic{
+		Bytes:   flow.Bytes{Sent: c.Sent, Received: c.Received},
+		Packets: flow.Packets{Sent: c.PacketsSent, Received: c.PacketsReceived},
+	}
 }
 
 // OwnerOfQuery finds who sent the name lookup that an answer belongs to.
@@ -101,13 +149,19 @@ func Transport(p []byte) (flow.Protocol, int) {
 		return 0, 0
 	}
 	next, off := p[6], 40
-	for range 4 {
-		if next != 0 && next != 43 && next != 44 && next != 60 || off+2 > len(p) {
+	for range 8 {
+		if next != 0 && next != 43 && next != 44 && next != 51 && next != 60 || off+4 > len(p) {
 			break
 		}
 		size := (int(p[off+1]) + 1) * 8
-		if next == 44 {
+		switch next {
+		case 44:
+			if binary.BigEndian.Uint16(p[off+2:])&0xfff8 != 0 {
+				return flow.Protocol(p[off]), 0
+			}
 			size = 8
+		case 51:
+			size = (int(p[off+1]) + 2) * 4
 		}
 		next, off = p[off], off+size
 	}

@@ -1,84 +1,114 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * The hooks of the cgroup: who opens, connects and sends. They record the owner of
- * each socket and refuse at once what is known to be blocked; whether a packet leaves
- * is decided by the classifier, which sees every packet.
+ * The hooks of the cgroup: who opens, binds, connects and sends. They record the owner of
+ * each socket and refuse at once what is known to be blocked.
  */
 #pragma once
 #include "packet.h"
 
-
 #define SOCK_RAW 3
-#define IPPROTO_TCP 6
 #define IPPROTO_MPTCP 262
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE_WAIT 8
+#define SECOND 1000000000ULL
 
-/* Records a socket's owner; 0 if there is no room: a socket without an owner could not be
- * told from one that is not ours. */
-static __always_inline int keep(__u64 cookie, const struct owner *o)
+/* Packets of a network namespace that is not ours, and that the service holds none of,
+ * cannot wait. */
+static __always_inline bool is_foreign(__u64 netns)
 {
-	struct socket_state s = { .owner = *o };
-	if (!bpf_map_update_elem(&sockets, &cookie, &s, BPF_ANY))
-		return 1;
-	count(SOCKETS_FULL);
-	return 0;
+	struct control *c = control();
+	return c && netns != c->netns && !bpf_map_lookup_elem(&namespaces, &netns);
 }
 
-static __always_inline int to(struct bpf_sock_addr *ctx, const __u8 *address)
+/* Records a socket; 0 if there is no room: a socket without an owner could not be told
+ * from one that is not ours. */
+static __always_inline struct socket_state *keep(__u64 cookie, const struct owner *o, __u32 flags)
 {
-	__u32 proto = ctx->protocol;
-	if (proto == IPPROTO_MPTCP)
-		proto = IPPROTO_TCP;
-	__u16 port = bpf_ntohs((__u16)ctx->user_port);
-	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct control *c = control();
-	struct owner o = { .cookie = cookie };
-	current_owner(&o);
-	if (c && bpf_get_netns_cookie(ctx) != c->netns)
-		o.flags |= OWNER_FOREIGN;
-
-	__u32 v = decide(&o, address, port, proto);
-	if (o.flags & OWNER_FOREIGN && v != ALLOW) {
-		if (v == ASK)
-			count(FOREIGN_REFUSED);
-		v = BLOCK;
-	}
-	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	struct owner *old = s ? &s->owner : 0;
-	bool same = old && old->tgid == o.tgid && old->start == o.start && old->exec_id == o.exec_id;
-	if (v != ASK) {
-		if (!same || old->shown != v || !same_destination(old, address, port, proto))
-			show_flow(&o, address, port, proto, v);
-		o.shown = v;
-		o.port = port;
-		o.protocol = proto;
-		__builtin_memcpy(o.address, address, 16);
-	}
-	if (v == BLOCK) {
-		/* A program that tries again and again is told of once. The owner stays who it
-		 * was: what others may do with the socket is not changed by who may not. */
-		if (same)
-			*old = o;
+	struct socket_state *s;
+	if (bpf_map_update_elem(&sockets, &cookie, &new_socket, BPF_NOEXIST)) {
+		count(SOCKETS_FULL);
 		return 0;
 	}
-	if (old) { /* in place: an update would allocate */
-		*old = o;
-		return 1;
+	s = bpf_map_lookup_elem(&sockets, &cookie);
+	if (s) {
+		s->flags = flags;
+		s->owner = *o;
 	}
-	return keep(cookie, &o);
+	return s;
+}
+
+/* MPTCP connects and sends through sockets of the kernel's own, which no hook sees: the
+ * thread that is in connect() tells whose they are. */
+static __always_inline void note_connecting(const struct owner *o, const struct ends *e)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct connect c = { .owner = *o, .port = e->port };
+	__builtin_memcpy(c.address, e->address, 16);
+	bpf_map_update_elem(&connecting, &thread, &c, BPF_ANY);
+}
+
+static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
+{
+	__u32 protocol = ctx->protocol;
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	e->protocol = protocol == IPPROTO_MPTCP ? PROTO_TCP : protocol;
+	e->port = bpf_ntohs((__u16)ctx->user_port);
+	struct owner o = { .cookie = cookie };
+	current_owner(&o);
+	if (is_foreign(bpf_get_netns_cookie(ctx)))
+		o.flags |= OWNER_FOREIGN;
+
+	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
+	if (!s) { /* made before we were here */
+		s = keep(cookie, &o, 0);
+		if (!s)
+			return 0;
+	}
+	e->local_port = s->port;
+	bool same = same_user(&s->owner, &o);
+	if (!same || !(s->flags & SOCKET_USED)) {
+		/* Who may not send does not become the one who others' packets are judged by. */
+		struct conversation *c = conversation(s, e);
+		if (c)
+			e->direction = c->direction;
+		if (!same && s->flags & SOCKET_USED && decide(&o, e) == BLOCK) {
+			show_rarely(&o, e, BLOCK);
+			return 0;
+		}
+		if (!same && s->flags & SOCKET_USED) {
+			s->before = s->owner;
+			s->before_until = bpf_ktime_get_boot_ns() + SECOND;
+		}
+		s->owner = o;
+		s->flags |= SOCKET_USED;
+	}
+	__u32 v = judge(s, e);
+	if (v == ASK && o.flags & OWNER_FOREIGN) {
+		count(FOREIGN_REFUSED);
+		show_rarely(&o, e, ASK);
+		return 0;
+	}
+	if (v == BLOCK)
+		return 0;
+	if (protocol == IPPROTO_MPTCP)
+		note_connecting(&o, e);
+	return 1;
 }
 
 static __always_inline int to4(struct bpf_sock_addr *ctx)
 {
-	__u8 a[16] = { [10] = 0xff, [11] = 0xff };
+	struct ends e = { .address = { [10] = 0xff, [11] = 0xff } };
 	__u32 ip = ctx->user_ip4;
-	__builtin_memcpy(a + 12, &ip, 4);
-	return to(ctx, a);
+	__builtin_memcpy(e.address + 12, &ip, 4);
+	return to(ctx, &e);
 }
 
 static __always_inline int to6(struct bpf_sock_addr *ctx)
 {
+	struct ends e = {};
 	__u32 a[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
-	return to(ctx, (__u8 *)a);
+	__builtin_memcpy(e.address, a, 16);
+	return to(ctx, &e);
 }
 
 SEC("cgroup/connect4") int connect4(struct bpf_sock_addr *ctx) { return to4(ctx); }
@@ -92,18 +122,96 @@ SEC("cgroup/sock_create") int sock_create(struct bpf_sock *sk)
 {
 	struct owner o = { .cookie = bpf_get_socket_cookie(sk) };
 	current_owner(&o);
+	if (is_foreign(bpf_get_netns_cookie(sk)))
+		o.flags |= OWNER_FOREIGN;
 	if (sk->type == SOCK_RAW) {
 		struct control *c = control();
 		struct program *p = bpf_map_lookup_elem(&programs, &o.exe);
-		bool known = c && p && p->generation == c->generation && !p->per_process && !o.flags;
-		if (known && p->verdict == BLOCK)
+		bool known = c && p && p->generation == c->generation && !p->per_process && !(o.flags & ~OWNER_FOREIGN);
+		if (known && p->verdict[OUT] == BLOCK && p->verdict[IN] == BLOCK)
 			return 0;
-		if (c && bpf_get_netns_cookie(sk) != c->netns && !(known && p->verdict == ALLOW)) {
+		if (o.flags & OWNER_FOREIGN && !(known && p->verdict[OUT] == ALLOW)) {
 			count(FOREIGN_REFUSED);
 			return 0;
 		}
 	}
-	return keep(o.cookie, &o);
+	return keep(o.cookie, &o, sk->type == SOCK_RAW ? SOCKET_RAW : 0) != 0;
+}
+
+/* Makes it known who receives on a port. */
+static __noinline int receives(struct socket_state *s, __u16 port, __u8 protocol)
+{
+	if (!s || s->port || !port || s->owner.flags & OWNER_FOREIGN)
+		return 0;
+	struct listener_key k = { .port = port, .protocol = protocol };
+	s->port = port;
+	s->protocol = protocol;
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+	if (!l) {
+		struct listener fresh = { .owner = s->owner, .count = 1 };
+		if (!bpf_map_update_elem(&listeners, &k, &fresh, BPF_NOEXIST))
+			return 0;
+		l = bpf_map_lookup_elem(&listeners, &k);
+		if (!l)
+			return 0;
+	}
+	__sync_fetch_and_add(&l->count, 1);
+	if (!same_file(&l->owner.exe, &s->owner.exe) || (l->owner.flags | s->owner.flags) & (OWNER_UNKNOWN | OWNER_MISMATCH))
+		l->several |= PROGRAMS;
+	else if (!same_user(&l->owner, &s->owner))
+		l->several |= PROCESSES;
+	return 0;
+}
+
+static __always_inline int bound(struct bpf_sock *sk)
+{
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	__u32 protocol = sk->protocol;
+	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
+	if (protocol == IPPROTO_MPTCP)
+		protocol = PROTO_TCP;
+	if (!s) { /* no program made it: the kernel did, for itself */
+		struct owner o = { .cookie = cookie, .flags = OWNER_KERNEL };
+		if (is_foreign(bpf_get_netns_cookie(sk)))
+			o.flags |= OWNER_FOREIGN;
+		s = keep(cookie, &o, 0);
+	} else if (!(s->flags & SOCKET_USED)) {
+		struct owner o = { .cookie = cookie };
+		current_owner(&o);
+		o.flags |= s->owner.flags & OWNER_FOREIGN;
+		s->owner = o;
+	}
+	if (has_ports(protocol))
+		receives(s, sk->src_port, protocol);
+	return 1;
+}
+
+SEC("cgroup/post_bind4") int post_bind4(struct bpf_sock *sk) { return bound(sk); }
+SEC("cgroup/post_bind6") int post_bind6(struct bpf_sock *sk) { return bound(sk); }
+
+static __always_inline void tell_close(__u64 cookie, const struct socket_state *s)
+{
+	struct close_event e = {
+		.head = { .kind = EVENT_CLOSE, .tgid = s->owner.tgid, .start = s->owner.start },
+		.cookie = cookie, .when = bpf_ktime_get_boot_ns(),
+		.sent = s->first.sent, .received = s->first.received,
+		.packets_sent = s->first.packets_sent, .packets_received = s->first.packets_received,
+		.several = s->flags & SOCKET_SEVERAL,
+	};
+	/* In this order: who still finds the socket will get to see its end. */
+	bpf_map_delete_elem(&sockets, &cookie);
+	emit(&e, sizeof(e));
+}
+
+static __always_inline void receives_no_more(struct socket_state *s)
+{
+	struct listener_key k = { .port = s->port, .protocol = s->protocol };
+	if (!s->port)
+		return;
+	s->port = 0;
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+	if (l && __sync_fetch_and_add(&l->count, -1) <= 1)
+		bpf_map_delete_elem(&listeners, &k);
 }
 
 SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
@@ -112,12 +220,11 @@ SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
 	if (!s)
 		return 1;
-	struct close_event e = {
-		.head = { .kind = EVENT_CLOSE, .tgid = s->owner.tgid, .start = s->owner.start },
-		.cookie = cookie, .when = bpf_ktime_get_boot_ns(), .sent = s->sent, .received = s->received,
-	};
-	/* In this order: who still finds the socket will get to see its end. */
-	bpf_map_delete_elem(&sockets, &cookie);
-	emit(&e, sizeof(e));
+	receives_no_more(s);
+	if (s->first.protocol == PROTO_TCP && (sk->state == TCP_ESTABLISHED || sk->state == TCP_CLOSE_WAIT)) {
+		s->flags |= SOCKET_RELEASED; /* it ends with its last segment: see `sent` */
+		return 1;
+	}
+	tell_close(cookie, s);
 	return 1;
 }

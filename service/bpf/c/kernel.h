@@ -60,8 +60,16 @@ struct task_struct {
 struct kernfs_node { __u64 id; };
 struct cgroup { struct kernfs_node *kn; };
 struct sock_cgroup_data { struct cgroup *cgroup; };
-struct sock_common { unsigned short skc_family; };
-struct sock { struct sock_common __sk_common; struct sock_cgroup_data sk_cgrp_data; };
+struct in6_addr { union { __u8 u6_addr8[16]; } in6_u; };
+struct sock_common {
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	__be16 skc_dport;
+	__u16 skc_num;
+	__be32 skc_daddr;
+	struct in6_addr skc_v6_daddr;
+};
+struct sock { struct sock_common __sk_common; struct sock_cgroup_data sk_cgrp_data; __u16 sk_protocol; };
 struct socket { struct sock *sk; };
 struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; };

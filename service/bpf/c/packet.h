@@ -1,82 +1,129 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * Where to: the destination of a packet, read at the network header.
+ * Where from and where to: the headers of a packet, read at the network header.
  */
 #pragma once
-#include "decide.h"
+#include "conversation.h"
 
 #define PROTO_ICMP 1
 #define PROTO_IGMP 2
 #define PROTO_TCP 6
 #define PROTO_UDP 17
 #define PROTO_ICMPV6 58
+#define PROTO_UDPLITE 136
+
+#define TCP_FIN 1
+#define TCP_SYN 2
+#define TCP_RST 4
+#define TCP_ACK 16
 
 struct packet {
-	__u8 address[16];
+	__u8 address[16], source[16];
 	__u16 port, source_port;
 	__u8 protocol, type; /* type: of an ICMP message */
-	__u16 transport;     /* offset of the transport header */
-	__u8 source[16];
+	__u8 flags;          /* of TCP */
+	__u8 later;          /* a fragment that isn't the first: it has no transport header */
+	__u32 transport;     /* offset of the transport header */
+	__u32 payload;       /* bytes behind it */
 };
 
 static __always_inline bool has_ports(__u8 p)
 {
-	return p == PROTO_TCP || p == PROTO_UDP || p == 136 || p == 132 || p == 33;
+	return p == PROTO_TCP || p == PROTO_UDP || p == PROTO_UDPLITE || p == 132 || p == 33;
 }
 
-static __always_inline int read_packet(struct __sk_buff *skb, struct packet *p)
+static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 {
-	__u8 first = 0, next = 0;
+	__u8 b[20];
+	__u8 next = 0;
 	__u32 off;
-	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+	if (!p || bpf_skb_load_bytes(skb, 0, b, 20))
 		return -1;
-	if (first >> 4 == 4) {
+	if (b[0] >> 4 == 4) {
 		p->address[10] = p->address[11] = p->source[10] = p->source[11] = 0xff;
-		if (bpf_skb_load_bytes(skb, 9, &next, 1) || bpf_skb_load_bytes(skb, 12, p->source + 12, 4) ||
-		    bpf_skb_load_bytes(skb, 16, p->address + 12, 4))
-			return -1;
-		off = (first & 15) * 4;
-		__u16 frag = 0;
-		bpf_skb_load_bytes(skb, 6, &frag, 2);
-		if (frag & bpf_htons(0x1fff)) { /* not the first fragment: no transport header */
-			p->protocol = next;
-			return 0;
-		}
+		__builtin_memcpy(p->source + 12, b + 12, 4);
+		__builtin_memcpy(p->address + 12, b + 16, 4);
+		next = b[9];
+		off = (b[0] & 15) * 4;
+		if (b[6] & 0x1f || b[7])
+			p->later = 1;
 	} else {
-		if (bpf_skb_load_bytes(skb, 6, &next, 1) || bpf_skb_load_bytes(skb, 8, p->source, 16) ||
-		    bpf_skb_load_bytes(skb, 24, p->address, 16))
+		if (bpf_skb_load_bytes(skb, 8, p->source, 16) || bpf_skb_load_bytes(skb, 24, p->address, 16))
 			return -1;
+		next = b[6];
 		off = 40;
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			__u8 h[2];
-			if (next != 0 && next != 43 && next != 44 && next != 60)
+		for (int i = 0; i < 8; i++) {
+			__u8 h[4];
+			if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60)
 				break;
-			if (bpf_skb_load_bytes(skb, off, h, 2))
+			if (bpf_skb_load_bytes(skb, off, h, 4))
 				return -1;
-			off += next == 44 ? 8 : (h[1] + 1) * 8;
+			if (next == 44 && (h[2] | (h[3] & 0xf8)))
+				p->later = 1;
+			off += next == 44 ? 8 : next == 51 ? (h[1] + 2) * 4 : (h[1] + 1) * 8;
 			next = h[0];
+			if (p->later)
+				break;
 		}
 	}
 	p->protocol = next;
 	p->transport = off;
-	if (has_ports(next)) {
-		__u16 ports[2] = {};
-		if (bpf_skb_load_bytes(skb, off, ports, 4))
-			return -1;
-		p->source_port = bpf_ntohs(ports[0]);
-		p->port = bpf_ntohs(ports[1]);
-	} else if (next == PROTO_ICMP || next == PROTO_ICMPV6) {
-		bpf_skb_load_bytes(skb, off, &p->type, 1);
+	if (p->later) {
+		p->payload = skb->len > off ? skb->len - off : 0;
+		return 0;
 	}
+	__u32 header = 8;
+	if (next == PROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, off, b, 14))
+			return -1;
+		p->flags = b[13];
+		header = (b[12] >> 4) * 4;
+	} else if (bpf_skb_load_bytes(skb, off, b, 4)) {
+		if (has_ports(next))
+			return -1;
+		b[0] = 0;
+		header = 0;
+	}
+	if (has_ports(next)) {
+		p->source_port = b[0] << 8 | b[1];
+		p->port = b[2] << 8 | b[3];
+	} else if (next == PROTO_ICMP || next == PROTO_ICMPV6) {
+		p->type = b[0];
+	} else {
+		header = 0;
+	}
+	off += header;
+	p->payload = skb->len > off ? skb->len - off : 0;
 	return 0;
 }
 
-/* Messages that the kernel itself sends, on sockets that no program owns. */
-static __always_inline bool kernel_made(const struct packet *p)
+static __always_inline struct ends leaving(const struct packet *p)
+{
+	struct ends e = { .port = p->port, .local_port = p->source_port, .protocol = p->protocol, .direction = OUT };
+	__builtin_memcpy(e.address, p->address, 16);
+	return e;
+}
+
+static __always_inline struct ends arriving(const struct packet *p)
+{
+	struct ends e = { .port = p->source_port, .local_port = p->port, .protocol = p->protocol, .direction = IN };
+	__builtin_memcpy(e.address, p->source, 16);
+	return e;
+}
+
+/* TCP segments that begin nothing; a raw socket's count like any packet. */
+static __always_inline bool goes_on(const struct packet *p)
+{
+	return p->protocol == PROTO_TCP && !p->later && (p->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+}
+
+/* Messages that the kernel itself sends and takes, on sockets that no program owns: what
+ * every machine needs. */
+static __always_inline bool housekeeping(const struct packet *p)
 {
 	switch (p->protocol) {
 	case PROTO_TCP: /* resets and the last acknowledgement of a closed connection */
+		return goes_on(p);
 	case PROTO_IGMP:
 		return true;
 	case PROTO_ICMP: /* unreachable, quench, time exceeded, parameter problem, and replies to a ping */

@@ -226,6 +226,17 @@ SEC("iter/task_file") int each_socket(struct bpf_iter__task_file *ctx)
 	r.owner.uid = t->cred->uid.val;
 	r.owner.cookie = bpf_get_socket_cookie(sk);
 	r.cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	r.state = sk->__sk_common.skc_state;
+	r.protocol = sk->sk_protocol;
+	r.local_port = sk->__sk_common.skc_num;
+	r.port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (family == 10) {
+		BPF_CORE_READ_INTO(&r.address, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	} else {
+		__u32 ip = sk->__sk_common.skc_daddr;
+		r.address[10] = r.address[11] = 0xff;
+		__builtin_memcpy(r.address + 12, &ip, 4);
+	}
 	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	return 0;
 }

@@ -1,55 +1,136 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * Traffic: the payload that goes through each socket, counted where it is, and told with
- * the socket's end.
+ * Where a packet meets its socket: the last word on what leaves and what is delivered,
+ * and the counting of it. Here it is certain whose the packet is, whatever ports others
+ * share with it; and what is undecided goes no further, even while somebody flushes
+ * nftables. Nothing can be held here.
  */
 #pragma once
-#include "packet.h"
+#include "hooks.h"
 
-/* What is in a packet behind its headers. This runs for every packet, so it reads the
- * packet in place; extension headers of IPv6 count as payload. */
-static __always_inline __u32 payload(struct __sk_buff *skb)
+static __always_inline __u64 segments(struct __sk_buff *skb)
 {
-	__u8 *at = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	if (at + 40 > end)
-		return skb->len > 28 ? skb->len - 28 : 0; /* too short for TCP: 20 of IPv4 and 8 of UDP or ICMP */
-	__u32 headers = 40;
-	__u8 protocol = at[6];
-	if (at[0] >> 4 == 4) {
-		headers = (at[0] & 15) * 4;
-		protocol = at[9];
-	}
-	if (protocol == PROTO_TCP) {
-		__u8 *tcp = at + headers;
-		if (tcp + 13 > end)
-			return 0;
-		headers += (tcp[12] >> 4) * 4;
-	} else {
-		headers += 8;
-	}
-	return skb->len > headers ? skb->len - headers : 0;
+	return skb->gso_segs ? skb->gso_segs : 1;
+}
+
+static __always_inline void count_sent(struct __sk_buff *skb, struct conversation *c, const struct packet *p)
+{
+	__sync_fetch_and_add(&c->packets_sent, segments(skb));
+	if (p->payload)
+		__sync_fetch_and_add(&c->sent, p->payload);
+}
+
+static __always_inline void count_received(struct __sk_buff *skb, struct conversation *c, const struct packet *p)
+{
+	__sync_fetch_and_add(&c->packets_received, segments(skb));
+	if (p->payload)
+		__sync_fetch_and_add(&c->received, p->payload);
+}
+
+/* The socket of a connection that a listener accepted: it has been through no hook. */
+static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 cookie, const struct ends *e)
+{
+	struct bpf_sock *sk = skb->sk;
+	if (!sk || !e)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->state != TCP_ESTABLISHED)
+		return 0;
+	struct listener_key k = { .port = e->local_port, .protocol = PROTO_TCP };
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+	if (!l)
+		return 0;
+	struct accept_event a = {
+		.head = { .kind = EVENT_ACCEPT, .tgid = l->owner.tgid, .start = l->owner.start },
+		.when = bpf_ktime_get_boot_ns(), .owner = l->owner, .listener = l->owner.cookie,
+		.port = e->port, .local_port = e->local_port,
+	};
+	__builtin_memcpy(a.address, e->address, 16);
+	a.owner.cookie = cookie;
+	if (l->several & PROGRAMS)
+		a.owner.flags |= OWNER_UNKNOWN;
+	struct socket_state *s = keep(cookie, &a.owner, SOCKET_USED);
+	if (!s)
+		return 0;
+	__builtin_memcpy(s->first.address, e->address, 16);
+	s->first.port = e->port;
+	s->first.direction = IN;
+	s->first.packets_sent = 1; /* the handshake */
+	s->first.packets_received = 2;
+	s->first.protocol = PROTO_TCP;
+	emit(&a, sizeof(a));
+	return s;
 }
 
 SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 {
-	__u32 n = payload(skb);
-	if (!n)
-		return 1; /* a handshake or an acknowledgement */
+	struct packet p = {};
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	if (s)
-		__sync_fetch_and_add(&s->sent, n);
-	return 1;
+	if (read_packet(skb, &p))
+		return s == 0;
+	struct ends e = leaving(&p);
+	if (!s) {
+		s = p.protocol == PROTO_TCP && p.payload ? accepted(skb, cookie, &e) : 0;
+		if (!s)
+			return 1; /* the kernel's own, or not ours */
+	}
+	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
+		count_sent(skb, &s->first, &p);
+		if (s->flags & SOCKET_RELEASED && p.flags & (TCP_FIN | TCP_RST))
+			tell_close(cookie, s);
+		return 1;
+	}
+	__u32 v = judge(s, &e);
+	if (v == ALLOW) {
+		struct conversation *c = conversation(s, &e);
+		if (c)
+			count_sent(skb, c, &p);
+		if ((e.address[10] == 0xff && e.address[11] == 0xff) ? e.address[12] >= 224 : e.address[0] == 0xff) {
+			s->asked_port = e.port;
+			s->asked_until = bpf_ktime_get_boot_ns() + 30 * SECOND;
+		}
+		return 1;
+	}
+	if (v == ASK) {
+		count(LAST_REFUSED);
+		show_rarely(&s->owner, &e, ASK);
+	}
+	return 0;
 }
 
 SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 {
-	__u32 n = payload(skb);
-	if (!n)
-		return 1; /* a handshake or an acknowledgement */
+	struct packet p = {};
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	if (s)
-		__sync_fetch_and_add(&s->received, n);
-	return 1;
+	if (read_packet(skb, &p))
+		return s == 0;
+	struct ends e = arriving(&p);
+	if (!s) {
+		s = p.protocol == PROTO_TCP && p.payload ? accepted(skb, cookie, &e) : 0;
+		if (!s)
+			return 1;
+	}
+	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
+		if (s->first.protocol)
+			count_received(skb, &s->first, &p);
+		return 1;
+	}
+	struct conversation *c = conversation(s, &e);
+	if (!c && answers_all(s, &e))
+		e.direction = OUT;
+	__u32 v = judge(s, &e);
+	if (v == ALLOW) {
+		c = conversation(s, &e);
+		if (c)
+			count_received(skb, c, &p);
+		return 1;
+	}
+	if (v == ASK && !(s->flags & SOCKET_RAW)) {
+		count(LAST_REFUSED);
+		receives(s, p.port, p.protocol); /* from now on it can be held */
+		show_rarely(&s->owner, &e, ASK);
+	}
+	return 0;
 }
