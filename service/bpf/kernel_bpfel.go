@@ -293,18 +293,16 @@ type kernelSocketRecord struct {
 }
 
 type kernelSocketState struct {
-	_           structs.HostLayout
-	Owner       kernelOwner
-	Before      kernelOwner
-	BeforeUntil uint64
-	AskedUntil  uint64
-	AskedPort   uint16
-	Port        uint16
-	Protocol    uint8
-	Pad         [3]uint8
-	Flags       uint32
-	Pad2        uint32
-	First       kernelConversation
+	_          structs.HostLayout
+	Owner      kernelOwner
+	AskedUntil uint64
+	AskedPort  uint16
+	Port       uint16
+	Protocol   uint8
+	Pad        [3]uint8
+	Flags      uint32
+	Pad2       uint32
+	First      kernelConversation
 }
 
 type kernelSubject struct {

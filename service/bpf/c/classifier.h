@@ -31,7 +31,8 @@ static __always_inline struct owner kernel_itself(__u64 cookie)
 /* Whose program called connect() a moment ago in this thread, for the very same address. */
 static __always_inline struct socket_state *subflow(__u64 cookie, const struct ends *e)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
+	struct task_struct *t = bpf_get_current_task_btf();
+	__u32 thread = t->pid;
 	struct connect *c = bpf_map_lookup_elem(&connecting, &thread);
 	if (!c || c->port != e->port || !same_address(c->address, e->address))
 		return 0;
@@ -39,6 +40,13 @@ static __always_inline struct socket_state *subflow(__u64 cookie, const struct e
 	o.cookie = cookie;
 	bpf_map_delete_elem(&connecting, &thread);
 	return keep(cookie, &o, SOCKET_USED);
+}
+
+/* What these protocols send comes here while its sender is in the call: whoever that is
+ * counts, whatever others do with the socket at the same moment. */
+static __always_inline bool sends_now(__u8 protocol)
+{
+	return protocol != PROTO_TCP && protocol != PROTO_SCTP && protocol != PROTO_DCCP;
 }
 
 /* A packet that leaves: its verdict, and whose it is. */
@@ -55,6 +63,16 @@ static __noinline __u32 departure(struct __sk_buff *skb, struct packet *p, struc
 	if (!s && cookie && p->protocol == PROTO_TCP)
 		s = subflow(cookie, &e);
 	if (s) {
+		if (sends_now(p->protocol)) {
+			struct task_struct *t = bpf_get_current_task_btf();
+			if (t->tgid != s->owner.tgid || (__u32)t->self_exec_id != s->owner.exec_id) {
+				o->cookie = cookie;
+				o->flags = s->owner.flags & OWNER_FOREIGN;
+				current_owner(o);
+				if (!takes_over(s, o, &e))
+					return BLOCK;
+			}
+		}
 		*o = s->owner;
 		return judge(s, &e);
 	}

@@ -114,19 +114,10 @@ static __noinline __u32 judge(struct socket_state *s, struct ends *e)
 	struct conversation *c = conversation(s, e);
 	if (c) {
 		e->direction = c->direction;
-		if (!s->before_until && is_current(c, &s->owner, k->generation))
+		if (is_current(c, &s->owner, k->generation))
 			return c->verdict;
 	}
 	__u32 v = decide(&s->owner, e);
-	if (v == ALLOW && s->before_until) {
-		if (bpf_ktime_get_boot_ns() < s->before_until) {
-			__u32 other = decide(&s->before, e);
-			if (other != ALLOW)
-				return other == BLOCK ? BLOCK : ASK;
-		} else {
-			s->before_until = 0;
-		}
-	}
 	if (v != ALLOW && v != BLOCK)
 		return ASK;
 	if (v == BLOCK && !c && s->first.protocol) {

@@ -74,18 +74,21 @@ static __noinline __u32 decide(const struct owner *o, const struct ends *e)
 /* Tells the service of a flow that it will never see in its queue. */
 static __noinline int show_flow(const struct owner *o, const struct ends *to, __u32 verdict)
 {
-	struct flow_event e = {};
-	e.head.kind = EVENT_FLOW;
-	e.head.tgid = o->tgid;
-	e.head.start = o->start;
-	e.when = bpf_ktime_get_boot_ns();
-	e.owner = *o;
-	e.port = to->port;
-	e.local_port = to->local_port;
-	e.protocol = to->protocol;
-	e.direction = to->direction;
-	e.verdict = verdict;
-	__builtin_memcpy(e.address, to->address, 16);
-	emit(&e, sizeof(e));
+	struct flow_event *e = event_space(sizeof(*e));
+	if (!e)
+		return 0;
+	e->head.kind = EVENT_FLOW;
+	e->head.tgid = o->tgid;
+	e->head.start = o->start;
+	e->when = bpf_ktime_get_boot_ns();
+	e->owner = *o;
+	e->port = to->port;
+	e->local_port = to->local_port;
+	e->protocol = to->protocol;
+	e->direction = to->direction;
+	e->verdict = verdict;
+	e->pad = 0;
+	__builtin_memcpy(e->address, to->address, 16);
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 	return 0;
 }

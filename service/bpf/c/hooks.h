@@ -41,10 +41,30 @@ static __always_inline struct socket_state *keep(__u64 cookie, const struct owne
  * thread that is in connect() tells whose they are. */
 static __always_inline void note_connecting(const struct owner *o, const struct ends *e)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
+	struct task_struct *t = bpf_get_current_task_btf();
+	__u32 thread = t->pid;
 	struct connect c = { .owner = *o, .port = e->port };
 	__builtin_memcpy(c.address, e->address, 16);
 	bpf_map_update_elem(&connecting, &thread, &c, BPF_ANY);
+}
+
+/* Makes o the one who uses a socket; 0 if o may not: that does not change whose it is. */
+static __always_inline int takes_over(struct socket_state *s, const struct owner *o, struct ends *e)
+{
+	if (s->flags & SOCKET_USED) {
+		if (same_user(&s->owner, o))
+			return 1;
+		struct conversation *c = conversation(s, e);
+		if (c)
+			e->direction = c->direction;
+		if (decide(o, e) == BLOCK) {
+			show_rarely(o, e, BLOCK);
+			return 0;
+		}
+	}
+	s->owner = *o;
+	s->flags |= SOCKET_USED;
+	return 1;
 }
 
 static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
@@ -65,23 +85,8 @@ static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
 			return 0;
 	}
 	e->local_port = s->port;
-	bool same = same_user(&s->owner, &o);
-	if (!same || !(s->flags & SOCKET_USED)) {
-		/* Who may not send does not become the one who others' packets are judged by. */
-		struct conversation *c = conversation(s, e);
-		if (c)
-			e->direction = c->direction;
-		if (!same && s->flags & SOCKET_USED && decide(&o, e) == BLOCK) {
-			show_rarely(&o, e, BLOCK);
-			return 0;
-		}
-		if (!same && s->flags & SOCKET_USED) {
-			s->before = s->owner;
-			s->before_until = bpf_ktime_get_boot_ns() + SECOND;
-		}
-		s->owner = o;
-		s->flags |= SOCKET_USED;
-	}
+	if (!takes_over(s, &o, e))
+		return 0;
 	__u32 v = judge(s, e);
 	if (v == ASK && o.flags & OWNER_FOREIGN) {
 		count(FOREIGN_REFUSED);
@@ -191,16 +196,24 @@ SEC("cgroup/post_bind6") int post_bind6(struct bpf_sock *sk) { return bound(sk);
 
 static __always_inline void tell_close(__u64 cookie, const struct socket_state *s)
 {
-	struct close_event e = {
-		.head = { .kind = EVENT_CLOSE, .tgid = s->owner.tgid, .start = s->owner.start },
-		.cookie = cookie, .when = bpf_ktime_get_boot_ns(),
-		.sent = s->first.sent, .received = s->first.received,
-		.packets_sent = s->first.packets_sent, .packets_received = s->first.packets_received,
-		.several = s->flags & SOCKET_SEVERAL,
-	};
+	struct close_event *e = event_space(sizeof(*e));
+	if (e) {
+		e->head.kind = EVENT_CLOSE;
+		e->head.tgid = s->owner.tgid;
+		e->head.start = s->owner.start;
+		e->cookie = cookie;
+		e->when = bpf_ktime_get_boot_ns();
+		e->sent = s->first.sent;
+		e->received = s->first.received;
+		e->packets_sent = s->first.packets_sent;
+		e->packets_received = s->first.packets_received;
+		e->several = s->flags & SOCKET_SEVERAL;
+		e->pad = 0;
+	}
 	/* In this order: who still finds the socket will get to see its end. */
 	bpf_map_delete_elem(&sockets, &cookie);
-	emit(&e, sizeof(e));
+	if (e)
+		bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void receives_no_more(struct socket_state *s)

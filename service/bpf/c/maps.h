@@ -10,7 +10,7 @@ struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, _
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 65536); __type(key, struct conversation_key); __type(value, struct conversation); } conversations SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 65536); __type(key, struct listener_key); __type(value, struct listener); } listeners SEC(".maps");
 /* Sockets that MPTCP makes for itself: thread -> who connects where. */
-struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(key, __u64); __type(value, struct connect); } connecting SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(key, __u32); __type(value, struct connect); } connecting SEC(".maps");
 /* Other network namespaces whose packets can be held too, by cookie. */
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 1024); __type(key, __u64); __type(value, __u32); } namespaces SEC(".maps");
 /* A hash cleared at release, not an LRU: that could evict the owner of a socket in use. */
@@ -36,6 +36,13 @@ static __always_inline struct control *control(void)
 
 /* No wake-up: it would cost the program that connects 8-10 us. The service drains the
  * ring on a timer and before it judges any held packet. */
+static __always_inline void *event_space(__u64 size)
+{
+	void *e = bpf_ringbuf_reserve(&events, size, 0);
+	if (!e)
+		count(LOST_EVENTS);
+	return e;
+}
 #define emit(e, size) ({ if (bpf_ringbuf_output(&events, e, size, BPF_RB_NO_WAKEUP)) count(LOST_EVENTS); })
 
 /* What new entries begin as: too large for the stack. Whoever finds one that is not filled

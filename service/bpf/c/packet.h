@@ -10,6 +10,8 @@
 #define PROTO_TCP 6
 #define PROTO_UDP 17
 #define PROTO_ICMPV6 58
+#define PROTO_DCCP 33
+#define PROTO_SCTP 132
 #define PROTO_UDPLITE 136
 
 #define TCP_FIN 1
@@ -29,7 +31,7 @@ struct packet {
 
 static __always_inline bool has_ports(__u8 p)
 {
-	return p == PROTO_TCP || p == PROTO_UDP || p == PROTO_UDPLITE || p == 132 || p == 33;
+	return p == PROTO_TCP || p == PROTO_UDP || p == PROTO_UDPLITE || p == PROTO_SCTP || p == PROTO_DCCP;
 }
 
 static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)

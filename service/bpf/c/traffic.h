@@ -40,16 +40,12 @@ static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 coo
 	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
 	if (!l)
 		return 0;
-	struct accept_event a = {
-		.head = { .kind = EVENT_ACCEPT, .tgid = l->owner.tgid, .start = l->owner.start },
-		.when = bpf_ktime_get_boot_ns(), .owner = l->owner, .listener = l->owner.cookie,
-		.port = e->port, .local_port = e->local_port,
-	};
-	__builtin_memcpy(a.address, e->address, 16);
-	a.owner.cookie = cookie;
+	struct owner o = l->owner;
+	__u64 listener = o.cookie;
+	o.cookie = cookie;
 	if (l->several & PROGRAMS)
-		a.owner.flags |= OWNER_UNKNOWN;
-	struct socket_state *s = keep(cookie, &a.owner, SOCKET_USED);
+		o.flags |= OWNER_UNKNOWN;
+	struct socket_state *s = keep(cookie, &o, SOCKET_USED);
 	if (!s)
 		return 0;
 	__builtin_memcpy(s->first.address, e->address, 16);
@@ -58,7 +54,20 @@ static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 coo
 	s->first.packets_sent = 1; /* the handshake */
 	s->first.packets_received = 2;
 	s->first.protocol = PROTO_TCP;
-	emit(&a, sizeof(a));
+	struct accept_event *a = event_space(sizeof(*a));
+	if (!a)
+		return s;
+	a->head.kind = EVENT_ACCEPT;
+	a->head.tgid = o.tgid;
+	a->head.start = o.start;
+	a->when = bpf_ktime_get_boot_ns();
+	a->owner = o;
+	a->listener = listener;
+	__builtin_memcpy(a->address, e->address, 16);
+	a->port = e->port;
+	a->local_port = e->local_port;
+	a->pad = 0;
+	bpf_ringbuf_submit(a, BPF_RB_NO_WAKEUP);
 	return s;
 }
 

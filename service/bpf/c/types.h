@@ -78,9 +78,6 @@ enum socket_flag {
 
 struct socket_state {
 	struct owner owner;
-	/* Who used it until a moment ago: two that send at once must both be allowed to. */
-	struct owner before;
-	__u64 before_until;
 	/* It asked a multicast or broadcast address: until then answers may come from anywhere. */
 	__u64 asked_until;
 	__u16 asked_port;
