@@ -1,5 +1,7 @@
 package rule
 
+import "sekisho/app/flow"
+
 const (
 	maxID      = 64
 	maxNote    = 1000
@@ -16,6 +18,9 @@ func Validate(r Rule) error {
 	}
 	if err := r.Lifetime.check(); err != nil {
 		return &OperandError{"lifetime", err}
+	}
+	if r.Lifetime.Kind == Quit && r.Program.Path != "" && !(flow.Program{Path: r.Program.Path}).IsFile() {
+		return &OperandError{"lifetime", badf("%s never quits: choose boot, until or always", r.Program.Path)}
 	}
 	return nil
 }
