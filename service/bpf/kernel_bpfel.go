@@ -345,6 +345,7 @@ const (
 	kernelMapExacts              = "exacts"
 	kernelMapExecScratch         = "exec_scratch"
 	kernelMapHeld                = "held"
+	kernelMapLetGo               = "let_go"
 	kernelMapListeners           = "listeners"
 	kernelMapNamespaces          = "namespaces"
 	kernelMapProcesses           = "processes"
@@ -487,6 +488,7 @@ type kernelMapSpecs struct {
 	Exacts        *ebpf.MapSpec `ebpf:"exacts"`
 	ExecScratch   *ebpf.MapSpec `ebpf:"exec_scratch"`
 	Held          *ebpf.MapSpec `ebpf:"held"`
+	LetGo         *ebpf.MapSpec `ebpf:"let_go"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
 	Namespaces    *ebpf.MapSpec `ebpf:"namespaces"`
 	Processes     *ebpf.MapSpec `ebpf:"processes"`
@@ -557,6 +559,7 @@ type kernelMaps struct {
 	Exacts        *ebpf.Map `ebpf:"exacts"`
 	ExecScratch   *ebpf.Map `ebpf:"exec_scratch"`
 	Held          *ebpf.Map `ebpf:"held"`
+	LetGo         *ebpf.Map `ebpf:"let_go"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
 	Namespaces    *ebpf.Map `ebpf:"namespaces"`
 	Processes     *ebpf.Map `ebpf:"processes"`
@@ -577,6 +580,7 @@ func (m *kernelMaps) Close() error {
 		m.Exacts,
 		m.ExecScratch,
 		m.Held,
+		m.LetGo,
 		m.Listeners,
 		m.Namespaces,
 		m.Processes,

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"sekisho/app/flow"
 )
@@ -71,6 +73,23 @@ func (k *Kernel) Traffic(cookie uint64, p Peer) (flow.Traffic, bool) {
 		return fromConversation(&c), true
 	}
 	return flow.Traffic{}, open
+}
+
+// letGoFor is how long a packet may take from its verdict to its socket or out.
+const letGoFor = time.Second
+
+// LetGo tells the kernel that a packet of this socket that is about to leave the queue may
+// go its way, even if nothing else is known of it there.
+func (k *Kernel) LetGo(cookie uint64, p Peer) error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return err
+	}
+	key := conversationKey(cookie, p)
+	if err := k.objs.LetGo.Put(&key, uint64(now.Nano())+uint64(letGoFor)); err != nil {
+		return fmt.Errorf("let a packet go: %w", err)
+	}
+	return nil
 }
 
 // ForgetPeers clears the conversations of a socket that is gone.

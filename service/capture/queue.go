@@ -66,7 +66,7 @@ func (q *Queue) Run(ctx context.Context, ready chan<- struct{}, f func(*Packet))
 	failed := make(chan error, 1)
 	err := q.q.RegisterWithErrorFunc(ctx, func(a nfqueue.Attribute) int {
 		if a.PacketID != nil && a.Payload != nil {
-			f(q.packet(*a.PacketID, *a.Payload))
+			f(q.packet(a))
 		}
 		return 0
 	}, func(err error) int {

@@ -81,6 +81,8 @@ type service struct {
 	table   enforce.Table
 	queue   *capture.Queue
 	answers *capture.Queue
+	// receivers finds whose a packet is that arrives; the queue's reader alone uses it.
+	receivers *enforce.Lookup
 }
 
 // watch begins to record who runs, and puts the hooks in place. Before the engine has
@@ -152,6 +154,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	if err := s.engine.Start(); err != nil {
 		return err
 	}
+	defer s.receivers.Close()
 	listen(s.queue, s.judge)
 	listen(s.answers, s.learn)
 	for range 2 {
@@ -168,6 +171,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return db.Run(ctx) })
 	g.Go(func() error { return s.keepTable(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
+	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
 	s.ready(ctx)
 	return g.Wait()
@@ -208,11 +212,6 @@ func (s *service) forgetNames(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// judge hands a held packet to the engine.
-func (s *service) judge(p *capture.Packet) {
-	s.engine.Judge(engine.Packet{Owner: p.Owner, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Held: p})
 }
 
 // keepTable puts our table back when somebody flushes it.
@@ -270,7 +269,10 @@ func (s *service) openQueues() error {
 	}
 	s.table = enforce.Table{
 		Tag: s.tag, Queue: num, Answers: num + 1, Native: native, Scope: s.scope,
-		Allowed: s.kernel.Allowed(), Blocked: s.kernel.Blocked(), Answer: s.kernel.Answer(),
+		Classifier: s.kernel.Classifier(),
+	}
+	if s.receivers, err = enforce.OpenLookup(); err != nil {
+		return err
 	}
 	if s.queue, err = capture.Open(num, s.kernel, s.Log); err != nil {
 		return err
@@ -294,8 +296,10 @@ func release(tag string) error {
 // sockets adapts enforce's socket functions to what the engine needs.
 type sockets struct{}
 
-func (sockets) End(which func(cookie uint64) bool) (int, error) {
-	return enforce.End(func(s enforce.Socket) bool { return which(s.Cookie) })
+func (sockets) End(which func(engine.Socket) bool) (int, error) {
+	return enforce.End(func(s enforce.Socket) bool {
+		return which(engine.Socket{Cookie: s.Cookie, Protocol: s.Protocol, Local: s.Local, Remote: s.Remote})
+	})
 }
 
 func (sockets) Locals() (map[uint64]netip.AddrPort, error) {

@@ -23,10 +23,11 @@ func (e events) Exec(x bpf.Exec) {
 	})
 }
 
-func (e events) Fork(f bpf.Fork)        { e.s.who.Fork(f.Child, f.Parent, time.Now()) }
-func (e events) Exit(id flow.ProcessID) { e.s.who.Exit(id) }
-func (e events) Flow(f bpf.Flow)        { e.s.engine.Decided(f) }
-func (e events) Closed(c bpf.Closed)    { e.s.engine.Closed(c) }
+func (e events) Fork(f bpf.Fork)         { e.s.who.Fork(f.Child, f.Parent, time.Now()) }
+func (e events) Exit(id flow.ProcessID)  { e.s.who.Exit(id) }
+func (e events) Flow(f bpf.Flow)         { e.s.engine.Decided(f) }
+func (e events) Accepted(a bpf.Accepted) { e.s.engine.Accepted(a) }
+func (e events) Closed(c bpf.Closed)     { e.s.engine.Closed(c) }
 
 // wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
 func wall(at time.Duration) time.Time {

@@ -22,12 +22,6 @@ static __always_inline bool scope_is_all(void)
 	return c && c->flags & SCOPE_ALL;
 }
 
-static __always_inline struct owner kernel_itself(__u64 cookie)
-{
-	struct owner o = { .cookie = cookie, .flags = OWNER_KERNEL };
-	return o;
-}
-
 /* Whose program called connect() a moment ago in this thread, for the very same address. */
 static __always_inline struct socket_state *subflow(__u64 cookie, const struct ends *e)
 {
@@ -142,6 +136,8 @@ static __noinline __u32 arrival(struct __sk_buff *skb, struct packet *p)
 	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
 	if (!l)
 		return ALLOW; /* nobody under our eye */
+	if (l->several && is_multicast(p->address))
+		return ALLOW; /* each of them gets it, and is asked for itself */
 	if (l->several & PROGRAMS)
 		return ASK;
 	if (l->several) {
@@ -183,8 +179,8 @@ static __noinline __u32 passage(struct __sk_buff *skb, struct packet *p)
 	struct owner o = { .flags = OWNER_FORWARDED, .exe = { .device = ~0U } };
 	if (!p || read_packet(skb, p))
 		return BLOCK;
-	if (p->protocol == PROTO_ICMPV6 ? p->type < 5 : p->protocol == PROTO_ICMP && (p->type == 3 || p->type == 4 || p->type == 11 || p->type == 12))
-		return ALLOW; /* errors */
+	if (is_error(p))
+		return ALLOW;
 	struct ends e = leaving(p);
 	__u32 v = decide(&o, &e);
 	if (v == ALLOW || p->protocol == PROTO_TCP)

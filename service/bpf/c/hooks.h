@@ -17,7 +17,7 @@
 static __always_inline bool is_foreign(__u64 netns)
 {
 	struct control *c = control();
-	return c && netns != c->netns && !bpf_map_lookup_elem(&namespaces, &netns);
+	return c && c->netns && netns != c->netns && !bpf_map_lookup_elem(&namespaces, &netns);
 }
 
 /* Records a socket; 0 if there is no room: a socket without an owner could not be told

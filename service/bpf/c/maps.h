@@ -11,6 +11,8 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 65536); __type
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 65536); __type(key, struct listener_key); __type(value, struct listener); } listeners SEC(".maps");
 /* Sockets that MPTCP makes for itself: thread -> who connects where. */
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(key, __u32); __type(value, struct connect); } connecting SEC(".maps");
+/* What the service let go from its queue: until when it passes, boot time in ns. */
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, struct conversation_key); __type(value, __u64); } let_go SEC(".maps");
 /* Other network namespaces whose packets can be held too, by cookie. */
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 1024); __type(key, __u64); __type(value, __u32); } namespaces SEC(".maps");
 /* A hash cleared at release, not an LRU: that could evict the owner of a socket in use. */

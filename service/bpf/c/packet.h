@@ -29,6 +29,14 @@ struct packet {
 	__u32 payload;       /* bytes behind it */
 };
 
+static __always_inline bool is_multicast(const __u8 *address)
+{
+	const __u32 *a = (const __u32 *)address;
+	if (!a[0] && !a[1] && a[2] == bpf_htonl(0xffff))
+		return address[12] >= 224; /* 255.255.255.255 too */
+	return address[0] == 0xff;
+}
+
 static __always_inline bool has_ports(__u8 p)
 {
 	return p == PROTO_TCP || p == PROTO_UDP || p == PROTO_UDPLITE || p == PROTO_SCTP || p == PROTO_DCCP;
@@ -119,6 +127,13 @@ static __always_inline bool goes_on(const struct packet *p)
 	return p->protocol == PROTO_TCP && !p->later && (p->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
 }
 
+static __always_inline bool is_error(const struct packet *p)
+{
+	if (p->protocol == PROTO_ICMPV6)
+		return p->type < 5;
+	return p->protocol == PROTO_ICMP && (p->type == 3 || p->type == 4 || p->type == 11 || p->type == 12);
+}
+
 /* Messages that the kernel itself sends and takes, on sockets that no program owns: what
  * every machine needs. */
 static __always_inline bool housekeeping(const struct packet *p)
@@ -129,9 +144,15 @@ static __always_inline bool housekeeping(const struct packet *p)
 	case PROTO_IGMP:
 		return true;
 	case PROTO_ICMP: /* unreachable, quench, time exceeded, parameter problem, and replies to a ping */
-		return p->type == 3 || p->type == 4 || p->type == 11 || p->type == 12 || p->type == 0;
+		return is_error(p) || p->type == 0;
 	case PROTO_ICMPV6: /* errors, replies to a ping, multicast listeners, neighbour discovery */
-		return p->type < 5 || p->type == 129 || (p->type >= 130 && p->type <= 137) || p->type == 143;
+		return is_error(p) || p->type == 129 || (p->type >= 130 && p->type <= 137) || p->type == 143;
 	}
 	return false;
+}
+
+static __always_inline struct owner kernel_itself(__u64 cookie)
+{
+	struct owner o = { .cookie = cookie, .flags = OWNER_KERNEL };
+	return o;
 }

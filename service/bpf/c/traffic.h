@@ -71,6 +71,24 @@ static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 coo
 	return s;
 }
 
+/* Nothing can be held any more: what is undecided passes only if the queue has just let it
+ * go, or before the service has begun. */
+static __noinline int let_pass(const struct owner *o, const struct ends *e, __u32 v)
+{
+	struct control *k = control();
+	if (!o || !e || v == ALLOW || !k || !k->generation)
+		return 1;
+	if (v == BLOCK)
+		return 0;
+	struct conversation_key key = key_of(o->cookie, e);
+	__u64 *until = bpf_map_lookup_elem(&let_go, &key);
+	if (until && bpf_ktime_get_boot_ns() < *until)
+		return 1;
+	count(LAST_REFUSED);
+	show_rarely(o, e, ASK);
+	return 0;
+}
+
 SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 {
 	struct packet p = {};
@@ -80,9 +98,15 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 		return s == 0;
 	struct ends e = leaving(&p);
 	if (!s) {
-		s = p.protocol == PROTO_TCP && p.payload ? accepted(skb, cookie, &e) : 0;
-		if (!s)
-			return 1; /* the kernel's own, or not ours */
+		if (housekeeping(&p)) {
+			if (p.payload && p.protocol == PROTO_TCP)
+				s = accepted(skb, cookie, &e);
+			if (!s)
+				return 1;
+		} else {
+			struct owner o = kernel_itself(cookie);
+			return let_pass(&o, &e, decide(&o, &e));
+		}
 	}
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
 		count_sent(skb, &s->first, &p);
@@ -90,22 +114,16 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 			tell_close(cookie, s);
 		return 1;
 	}
-	__u32 v = judge(s, &e);
-	if (v == ALLOW) {
-		struct conversation *c = conversation(s, &e);
-		if (c)
-			count_sent(skb, c, &p);
-		if ((e.address[10] == 0xff && e.address[11] == 0xff) ? e.address[12] >= 224 : e.address[0] == 0xff) {
-			s->asked_port = e.port;
-			s->asked_until = bpf_ktime_get_boot_ns() + 30 * SECOND;
-		}
-		return 1;
+	if (!let_pass(&s->owner, &e, judge(s, &e)))
+		return 0;
+	struct conversation *c = conversation(s, &e);
+	if (c)
+		count_sent(skb, c, &p);
+	if (is_multicast(e.address)) {
+		s->asked_port = e.port;
+		s->asked_until = bpf_ktime_get_boot_ns() + 30 * SECOND;
 	}
-	if (v == ASK) {
-		count(LAST_REFUSED);
-		show_rarely(&s->owner, &e, ASK);
-	}
-	return 0;
+	return 1;
 }
 
 SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
@@ -117,7 +135,7 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		return s == 0;
 	struct ends e = arriving(&p);
 	if (!s) {
-		s = p.protocol == PROTO_TCP && p.payload ? accepted(skb, cookie, &e) : 0;
+		s = p.protocol == PROTO_TCP ? accepted(skb, cookie, &e) : 0;
 		if (!s)
 			return 1;
 	}
@@ -129,17 +147,29 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 	struct conversation *c = conversation(s, &e);
 	if (!c && answers_all(s, &e))
 		e.direction = OUT;
+	if (s->flags & SOCKET_RAW) {
+		/* It gets a copy of all that is of its protocol: of that nobody is asked. What goes
+		 * wrong on the way to those that it talks to it may hear from anybody. */
+		struct control *k = control();
+		if (c || (s->first.verdict == ALLOW && is_error(&p)))
+			return !c || judge(s, &e) == ALLOW;
+		return (k && !k->generation) || decide(&s->owner, &e) == ALLOW;
+	}
+	if (!c && p.protocol == PROTO_TCP) {
+		/* A listener: each connection gets a socket of its own. */
+		__u32 v = decide(&s->owner, &e);
+		if (v != ASK)
+			show_rarely(&s->owner, &e, v);
+		return let_pass(&s->owner, &e, v);
+	}
 	__u32 v = judge(s, &e);
-	if (v == ALLOW) {
-		c = conversation(s, &e);
-		if (c)
-			count_received(skb, c, &p);
-		return 1;
+	if (!let_pass(&s->owner, &e, v)) {
+		if (v == ASK)
+			receives(s, p.port, p.protocol); /* from now on it can be held */
+		return 0;
 	}
-	if (v == ASK && !(s->flags & SOCKET_RAW)) {
-		count(LAST_REFUSED);
-		receives(s, p.port, p.protocol); /* from now on it can be held */
-		show_rarely(&s->owner, &e, ASK);
-	}
-	return 0;
+	c = conversation(s, &e);
+	if (c)
+		count_received(skb, c, &p);
+	return 1;
 }
