@@ -56,6 +56,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	defer kernel.Close()
 	s := &service{Config: c, scope: scope, tag: tag, kernel: kernel, names: names.NewCache()}
+	s.others = newNamespaces(s)
 	if err := s.watch(); err != nil {
 		return err
 	}
@@ -83,6 +84,7 @@ type service struct {
 	answers *capture.Queue
 	// receivers finds whose a packet is that arrives; the queue's reader alone uses it.
 	receivers *enforce.Lookup
+	others    *namespaces
 }
 
 // watch begins to record who runs, and puts the hooks in place. Before the engine has
@@ -172,6 +174,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.keepTable(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
+	g.Go(func() error { return s.others.run(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
 	s.ready(ctx)
 	return g.Wait()
