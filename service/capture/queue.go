@@ -35,7 +35,10 @@ type Queue struct {
 
 // Open takes the queue of undecided packets.
 func Open(num uint16, kernel *bpf.Kernel, log *slog.Logger) (*Queue, error) {
-	return open(nfqueue.Config{NfQueue: num, MaxPacketLen: headBytes, MaxQueueLen: Length}, kernel, log)
+	return open(nfqueue.Config{
+		NfQueue: num, MaxPacketLen: headBytes, MaxQueueLen: Length,
+		Flags: nfqueue.NfQaCfgFlagGSO, // one packet, one verdict: not cut up before we see it
+	}, kernel, log)
 }
 
 // OpenAnswers takes the queue of answers to name lookups. When it is full, answers pass

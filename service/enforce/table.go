@@ -70,7 +70,8 @@ func (t Table) Apply() error {
 
 	// Only what begins a TCP connection is looked at; no conntrack, which would lend one
 	// program's permission to another that uses the same ports.
-	goesOn := append(protocol(unix.IPPROTO_TCP), flagsNot(0x12, 0x02)...)
+	// (One who connects to who connects to it answers with SYN and ACK, and is looked at too.)
+	goesOn := append(protocol(unix.IPPROTO_TCP), flagsNot(0x02, 0x02)...)
 	add(out, goesOn, accept())
 	add(out, marked(bpf.RejectMark), jump("refuse"))
 	if !t.Scope.All {

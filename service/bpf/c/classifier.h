@@ -36,39 +36,23 @@ static __always_inline struct socket_state *subflow(__u64 cookie, const struct e
 	return keep(cookie, &o, SOCKET_USED);
 }
 
-/* What these protocols send comes here while its sender is in the call: whoever that is
- * counts, whatever others do with the socket at the same moment. */
-static __always_inline bool sends_now(__u8 protocol)
-{
-	return protocol != PROTO_TCP && protocol != PROTO_SCTP && protocol != PROTO_DCCP;
-}
-
 /* A packet that leaves: its verdict, and whose it is. */
 static __noinline __u32 departure(struct __sk_buff *skb, struct packet *p, struct owner *o)
 {
-	if (!p || !o || read_packet(skb, p)) {
-		if (o)
-			o->flags |= OWNER_MISSING | OWNER_UNKNOWN;
-		return ASK;
-	}
-	struct ends e = leaving(p);
+	if (!p || !o)
+		return BLOCK;
 	__u64 cookie = bpf_get_socket_cookie(skb);
+	if (read_packet(skb, p))
+		return cookie || scope_is_all() ? BLOCK : ALLOW;
+	struct ends e = leaving(p);
 	struct socket_state *s = cookie ? bpf_map_lookup_elem(&sockets, &cookie) : 0;
 	if (!s && cookie && p->protocol == PROTO_TCP)
 		s = subflow(cookie, &e);
 	if (s) {
-		if (sends_now(p->protocol)) {
-			struct task_struct *t = bpf_get_current_task_btf();
-			if (t->tgid != s->owner.tgid || (__u32)t->self_exec_id != s->owner.exec_id) {
-				o->cookie = cookie;
-				o->flags = s->owner.flags & OWNER_FOREIGN;
-				current_owner(o);
-				if (!takes_over(s, o, &e))
-					return BLOCK;
-			}
-		}
+		if (!sends_now(s, &e))
+			return BLOCK;
 		*o = s->owner;
-		return judge(s, &e);
+		return judge_sent(s, &e, is_synack(p));
 	}
 	if (housekeeping(p))
 		return ALLOW;

@@ -67,6 +67,41 @@ static __always_inline int takes_over(struct socket_state *s, const struct owner
 	return 1;
 }
 
+/* With TCP_REPAIR a socket is connected without a word: nothing of it can be held. */
+static __always_inline bool repairs(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *t = sk ? bpf_skc_to_tcp_sock(sk) : 0;
+	return t && BPF_CORE_READ_BITFIELD(t, repair);
+}
+
+/* The verdict on what a socket sends. Who connects to one that connects to it at the same
+ * time answers like a listener, and so does a listener. */
+static __always_inline __u32 judge_sent(struct socket_state *s, struct ends *e, bool synack)
+{
+	if (synack && !conversation(s, e)) {
+		struct ends in = *e;
+		in.direction = IN;
+		if (decide(&s->owner, &in) == ALLOW)
+			return ALLOW;
+	}
+	return judge(s, e);
+}
+
+/* What these protocols send is looked at while its sender is in the call: whoever that is
+ * counts, whatever others do with the socket at the same moment. 0: the sender may not. */
+static __always_inline int sends_now(struct socket_state *s, struct ends *e)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	if (e->protocol == PROTO_TCP || e->protocol == PROTO_SCTP || e->protocol == PROTO_DCCP)
+		return 1;
+	if (t->tgid == s->owner.tgid && (__u32)t->self_exec_id == s->owner.exec_id)
+		return 1;
+	struct owner o = { .cookie = s->owner.cookie, .flags = s->owner.flags & OWNER_FOREIGN };
+	current_owner(&o);
+	return takes_over(s, &o, e);
+}
+
 static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
 {
 	__u32 protocol = ctx->protocol;
@@ -88,7 +123,7 @@ static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
 	if (!takes_over(s, &o, e))
 		return 0;
 	__u32 v = judge(s, e);
-	if (v == ASK && o.flags & OWNER_FOREIGN) {
+	if (v == ASK && (o.flags & OWNER_FOREIGN || (protocol == PROTO_TCP && repairs(ctx)))) {
 		count(FOREIGN_REFUSED);
 		show_rarely(&o, e, ASK);
 		return 0;

@@ -70,6 +70,7 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 };
 struct sock { struct sock_common __sk_common; struct sock_cgroup_data sk_cgrp_data; __u16 sk_protocol; };
+struct tcp_sock { __u8 repair : 1; };
 struct socket { struct sock *sk; };
 struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; };

@@ -75,6 +75,9 @@ static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 			if (p->later)
 				break;
 		}
+		/* Who hides the rest behind more of them is not read: what isn't known is refused. */
+		if (!p->later && (next == 0 || next == 43 || next == 44 || next == 51 || next == 60))
+			return -1;
 	}
 	p->protocol = next;
 	p->transport = off;
@@ -124,7 +127,13 @@ static __always_inline struct ends arriving(const struct packet *p)
 /* TCP segments that begin nothing; a raw socket's count like any packet. */
 static __always_inline bool goes_on(const struct packet *p)
 {
-	return p->protocol == PROTO_TCP && !p->later && (p->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+	return p->protocol == PROTO_TCP && !p->later && !(p->flags & TCP_SYN);
+}
+
+/* A listener's answer to who connects; or that of one who connects to who connects to it. */
+static __always_inline bool is_synack(const struct packet *p)
+{
+	return p->protocol == PROTO_TCP && !p->later && (p->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 }
 
 static __always_inline bool is_error(const struct packet *p)
@@ -139,8 +148,8 @@ static __always_inline bool is_error(const struct packet *p)
 static __always_inline bool housekeeping(const struct packet *p)
 {
 	switch (p->protocol) {
-	case PROTO_TCP: /* resets and the last acknowledgement of a closed connection */
-		return goes_on(p);
+	case PROTO_TCP: /* resets, the last acknowledgement of a closed connection, the first of a new one */
+		return goes_on(p) || is_synack(p);
 	case PROTO_IGMP:
 		return true;
 	case PROTO_ICMP: /* unreachable, quench, time exceeded, parameter problem, and replies to a ping */

@@ -114,7 +114,10 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 			tell_close(cookie, s);
 		return 1;
 	}
-	if (!let_pass(&s->owner, &e, judge(s, &e)))
+	/* Where nftables holds nothing, nobody has looked at the sender yet. */
+	if (s->owner.flags & OWNER_FOREIGN && !sends_now(s, &e))
+		return 0;
+	if (!let_pass(&s->owner, &e, judge_sent(s, &e, is_synack(&p))))
 		return 0;
 	struct conversation *c = conversation(s, &e);
 	if (c)
