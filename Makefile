@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help generate build run test bench lint pictures clean FORCE
+.PHONY: help generate build run test test-kernels bench lint pictures clean FORCE
 
 GO := .ci/go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -33,9 +33,13 @@ run: ## tries it: on your display, or by itself where there is none
 	@.ci/as-root build/lab/demo -programs build -pictures build/demo
 
 test: ## every test, as root, in network namespaces and control groups of its own
-	@.ci/install test
+	@.ci/install test kernels
 	$(GO) vet ./...
 	$(GO) test -json -vet=off -count=1 -timeout 10m -exec "$(CURDIR)/.ci/as-root" ./... | $(GO) run .ci/count.go
+
+test-kernels: ## the whole path on every kernel that is supported, under qemu
+	@.ci/install build kernels
+	SEKISHO_KERNELS=all $(GO) test -json -vet=off -count=1 -timeout 15m -exec "$(CURDIR)/.ci/as-root" ./service/lab/stock | $(GO) run .ci/count.go
 
 bench: ## measures, into build/bench.json and on the terminal
 	@.ci/install test

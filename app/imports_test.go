@@ -41,6 +41,7 @@ var imports = map[string][]string{
 	"service/lab":       {"app/flow"},
 	"service/lab/demo":  {"app/flow", "app/rule", "app/prompt", "app/api", "service/lab", "ui/uitest"},
 	"service/lab/bench": {"app/flow", "app/rule", "app/prompt", "app/api", "service/lab"},
+	"service/lab/stock": {"service/lab"},
 
 	"store": {"app/flow", "app/rule", "app/prompt"},
 

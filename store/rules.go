@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -26,19 +27,29 @@ type Use struct {
 func (s *Store) Rules() ([]rule.Rule, error) {
 	var rules []rule.Rule
 	err := s.view(func(tx *bbolt.Tx) error {
-		rules = nil
-		return tx.Bucket([]byte(rulesBucket)).ForEach(func(key, value []byte) error {
-			r, err := decodeRule(key, value)
-			rules = append(rules, r)
-			return err
+		type entry struct{ key, value []byte }
+		var all []entry // sorted before they are decoded: a rule is large to move
+		err := tx.Bucket([]byte(rulesBucket)).ForEach(func(key, value []byte) error {
+			all = append(all, entry{key, value})
+			return nil
 		})
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(all, func(a, b entry) int {
+			return cmp.Or(cmp.Compare(len(a.key), len(b.key)), bytes.Compare(a.key, b.key)) // 9 before 10
+		})
+		rules = make([]rule.Rule, len(all))
+		for i, e := range all {
+			if rules[i], err = decodeRule(e.key, e.value); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
-	slices.SortFunc(rules, func(a, b rule.Rule) int {
-		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID)) // 9 before 10
-	})
 	return rules, nil
 }
 

@@ -82,6 +82,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		Ready: func() {
 			log.Info("ready", "version", version, "socket", *socket)
 			notify(log, "READY=1")
+			debug.FreeOSMemory() // what reading the rules and the programs took
 		},
 	})
 	if err != nil {

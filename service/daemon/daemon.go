@@ -171,7 +171,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	}
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return db.Run(ctx) })
-	g.Go(func() error { return s.keepTable(ctx) })
+	g.Go(func() error { return s.repair(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.others.run(ctx) })
@@ -214,32 +214,6 @@ func (s *service) forgetNames(ctx context.Context) error {
 				s.engine.NamesChanged(program, addrs)
 			}
 		}
-	}
-}
-
-// keepTable puts our table back when somebody flushes it.
-func (s *service) keepTable(ctx context.Context) error {
-	t := time.NewTicker(500 * time.Millisecond)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-		there, err := s.table.Present()
-		if there {
-			continue
-		}
-		if err == nil {
-			err = s.table.Apply()
-		}
-		if err != nil {
-			s.engine.Problem("table", "Undecided traffic is not held: "+err.Error(), "Restart the service; sekishoctl doctor says more.")
-			continue
-		}
-		s.Log.Warn("another program removed our nftables rules; they are back")
-		s.engine.Problem("table", "Another program removed the firewall's rules; they were put back.", "Look which one flushes nftables.")
 	}
 }
 

@@ -74,7 +74,7 @@ func (s *scene) addRule(r rule.Rule) rule.Rule {
 	if r.Lifetime.Kind == "" {
 		r.Lifetime.Kind = rule.Always
 	}
-	added, err := s.api.AddRule(s.t.Context(), r)
+	added, err := s.api.AddRule(s.t.Context(), r, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestIncomingBlockEnds(t *testing.T) {
 		t.Fatalf("%q, %v", b[:n], err)
 	}
 	r.Action = rule.Block
-	if _, err := s.api.EditRule(t.Context(), r); err != nil {
+	if _, err := s.api.EditRule(t.Context(), r, 0); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))

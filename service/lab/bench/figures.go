@@ -78,22 +78,25 @@ func figure(name, what string, rounds, lives [][]time.Duration) sideFigure {
 
 // ratio compares the times of connect() of one side with another's.
 type ratio struct {
-	Of   string  `json:"of"`
-	To   string  `json:"to"`
-	P50  float64 `json:"p50"`            // of all rounds together
-	Pair float64 `json:"median_of_pair"` // of the p50 of each round to that of the round beside it
-	Best float64 `json:"best_round_p50"`
-	P99  float64 `json:"p99"`
-	// Target is what P50 is to be within; 0: there is none.
-	Target float64 `json:"target,omitempty"`
+	Of      string  `json:"of"`
+	To      string  `json:"to"`
+	Best    float64 `json:"best_round_p50"`
+	BestP99 float64 `json:"best_round_p99"`
+	Pair    float64 `json:"median_of_pair"` // of the p50 of each round to that of the round beside it
+	P50     float64 `json:"p50"`            // of all rounds together
+	P99     float64 `json:"p99"`
+	Added   micros  `json:"best_round_p50_added_us"`
 }
 
-func compare(of, to sideFigure, ofRounds, toRounds [][]time.Duration, target float64) ratio {
+func compare(of, to sideFigure, ofRounds, toRounds [][]time.Duration) ratio {
 	var pairs []float64
 	for i := range min(len(ofRounds), len(toRounds)) {
 		pairs = append(pairs, div(spreadOf(ofRounds[i]).P50, spreadOf(toRounds[i]).P50))
 	}
-	r := ratio{Of: of.Name, To: to.Name, P50: div(of.Connect.P50, to.Connect.P50), Best: div(of.BestP50, to.BestP50), P99: div(of.Connect.P99, to.Connect.P99), Target: target}
+	r := ratio{
+		Of: of.Name, To: to.Name, Best: div(of.BestP50, to.BestP50), BestP99: div(of.BestP99, to.BestP99),
+		P50: div(of.Connect.P50, to.Connect.P50), P99: div(of.Connect.P99, to.Connect.P99), Added: of.BestP50 - to.BestP50,
+	}
 	if len(pairs) > 0 {
 		r.Pair = median(pairs)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 	"time"
 )
@@ -59,13 +60,39 @@ func TestCompare(t *testing.T) {
 	if b.BestP50 != micros(11*time.Microsecond) || b.Connect.P50 != micros(12*time.Microsecond) || b.Connect.N != 9 {
 		t.Errorf("%+v", b)
 	}
-	got := compare(b, a, bRounds, aRounds, 1.15)
-	want := ratio{Of: "b", To: "a", P50: 1.2, Pair: 1.1, Best: 1.1, P99: 1.1, Target: 1.15}
+	got := compare(b, a, bRounds, aRounds)
+	want := ratio{Of: "b", To: "a", P50: 1.2, Pair: 1.1, Best: 1.1, BestP99: 1.1, P99: 1.1, Added: micros(time.Microsecond)}
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if against(got) != " (target 1.15: missed)" || against(ratio{P50: 1.15, Target: 1.15}) != " (target 1.15: met)" || against(ratio{P50: 9}) != "" {
-		t.Error("a ratio is shown against another target than its own")
+}
+
+func TestValues(t *testing.T) {
+	all := []float64{3, 1, 2, 5, 4}
+	if got := valuesOf(all, true); got != (values{1, 3, 5}) {
+		t.Errorf("times: %+v", got)
+	}
+	if got := valuesOf(all, false); got != (values{5, 3, 1}) {
+		t.Errorf("rates: %+v", got)
+	}
+}
+
+func TestTargets(t *testing.T) {
+	connect := func(rules int, best float64) connects {
+		return connects{Rules: rules, Ratios: []ratio{{Of: "allowed", To: "bare", Best: best, BestP99: 1}}}
+	}
+	r := report{Connect: []connects{connect(1, 1), connect(10_000, 1.06)}, Work: []compared{{Name: "rate", Best: .94}, {Name: "packets", Best: .91}},
+		Memory: []memory{{When: "idle", RSS: 41 << 10, Target: 40 << 10}, {When: "after", RSS: 1 << 30}}}
+	missed := map[string]bool{}
+	all := r.targets()
+	for _, g := range all {
+		if !g.Met {
+			missed[g.What] = true
+		}
+	}
+	want := map[string]bool{"allowed, most rules to fewest": true, "new connections per second": true, "RSS, idle": true}
+	if !maps.Equal(missed, want) || len(all) != 8 {
+		t.Errorf("missed %v of %d, want %v of 8", missed, len(all), want)
 	}
 }
 

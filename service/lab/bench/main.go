@@ -1,6 +1,7 @@
-// Bench measures what the firewall costs a program that connects and how soon a person
-// is asked, with the real service, kernel and system calls between the hosts of a lab,
-// and prints the figures of one run side by side.
+// Bench measures what the firewall costs a program that connects, sends and receives,
+// what the service costs the machine, and how soon a person is asked, with the real
+// service, kernel and system calls between the hosts of a lab, and prints the figures of
+// one run side by side with those of a host that has no firewall.
 //
 // It holds nothing to its targets: this machine's speed is not the project's. It fails
 // when what it measured is not what it says, such as an allowed connection that visited
@@ -29,31 +30,51 @@ type options struct {
 	programs   string // folder with sekishod and sekishoctl
 	out        string
 	benchmarks string // what go test -bench printed; "": none
-	rounds     int    // of each side
+	rounds     int    // of each side of connect()
 	each       int    // connections in a round
 	asks       int    // undecided connections for each figure
+	scale      float64
+	live       int
+	starts     int
+	rules      int // at the end
 }
 
 // report is build/bench.json.
 type report struct {
 	Time       time.Time   `json:"time"`
+	Took       float64     `json:"seconds"`
 	Version    string      `json:"version"` // of the service
 	Kernel     string      `json:"kernel"`
 	Processors int         `json:"processors"`
 	Load       string      `json:"load_average"` // when it began
-	Connect    connects    `json:"connect"`
+	Targets    []target    `json:"targets"`
+	Connect    []connects  `json:"connect"`
+	Work       []compared  `json:"work"`
+	CPU        cpuCost     `json:"cpu"`
+	Memory     []memory    `json:"memory"`
+	Start      []start     `json:"start"`
 	Ask        []askFigure `json:"ask"`
 	Benchmarks []benchmark `json:"go_benchmarks"`
 }
+
+// How much memory the service may take.
+const (
+	idleMemory = 40 << 10 // KiB
+	fullMemory = 64 << 10 // with 10,000 rules
+)
 
 func main() {
 	var o options
 	flag.StringVar(&o.programs, "programs", "build", "folder of the service and the command line")
 	flag.StringVar(&o.out, "o", "build/bench.json", "file for the figures")
 	flag.StringVar(&o.benchmarks, "benchmarks", "", "file with what go test -bench printed, to put beside them")
-	flag.IntVar(&o.rounds, "rounds", 120, "rounds of each side")
+	flag.IntVar(&o.rounds, "rounds", 80, "rounds of connect() of each side")
 	flag.IntVar(&o.each, "each", 200, "connections in a round, at most 2000")
-	flag.IntVar(&o.asks, "asks", 25, "undecided connections for each figure about asking")
+	flag.IntVar(&o.asks, "asks", 20, "undecided connections for each figure about asking")
+	flag.Float64Var(&o.scale, "scale", 1, "how many times the usual rounds of everything else")
+	flag.IntVar(&o.live, "live", 100_000, "connections that are open at the same time, at most 100000")
+	flag.IntVar(&o.rules, "rules", 10_000, "rules that the service has at the end; a tenth of them before")
+	flag.IntVar(&o.starts, "starts", 5, "starts of the service for each figure")
 	flag.Parse()
 	if err := o.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -65,8 +86,8 @@ func (o options) run() error {
 	if os.Geteuid() != 0 {
 		return errors.New("control groups and network namespaces need root: use make bench")
 	}
-	if o.rounds < 1 || o.each < 1 || o.each > 2000 || o.asks < 1 {
-		return errors.New("rounds, each and asks are positive, and each is at most 2000")
+	if o.rounds < 1 || o.each < 1 || o.each > 2000 || o.asks < 1 || o.scale <= 0 || o.live < 1 || o.live > 100_000 || o.starts < 1 || o.rules < 100 {
+		return errors.New("all numbers are positive, each is at most 2000, live at most 100000 and rules at least 100")
 	}
 	r := report{Time: time.Now().UTC().Truncate(time.Second), Kernel: kernelRelease(), Processors: runtime.NumCPU(), Load: loadAverage()}
 	if o.benchmarks != "" {
@@ -82,6 +103,8 @@ func (o options) run() error {
 	if !lab.Perform("bench", func(s *lab.Stage) { measure(s, o, &r) }) {
 		return errors.New("there are no figures")
 	}
+	r.Took = time.Since(r.Time).Seconds()
+	r.Targets = r.targets()
 	if err := r.print(os.Stdout); err != nil {
 		return err
 	}
@@ -92,16 +115,46 @@ func (o options) run() error {
 func measure(s *lab.Stage, o options, r *report) {
 	sc := newScene(s, o)
 	r.Version = sc.status().Version
-	r.Connect = sc.connects(o)
+	sc.addRules(1)
+	r.Start = sc.starts(o, o.starts)
+	time.Sleep(time.Second)
+	r.Memory = append(r.Memory, sc.memory("idle", idleMemory))
+
+	c := sc.newCast()
+	r.Connect = append(r.Connect, sc.connects(c.sides(true), sc.status().Rules, o.rounds, o.each))
+	for _, w := range works(o.scale) {
+		var cpu *cpuCost
+		if w.name == "rate" {
+			cpu = &r.CPU
+		}
+		r.Work = append(r.Work, sc.compareWork(w, c, cpu))
+	}
 	r.Ask = sc.asks(o)
+	r.Memory = append(r.Memory, sc.live(c, o.live)...)
+	for _, rules := range []int{o.rules / 10, o.rules} {
+		sc.addRules(rules)
+		r.Connect = append(r.Connect, sc.connects(c.sides(false), rules, max(1, o.rounds/2), o.each))
+	}
+	sc.endCast(c)
+	r.Start = append(r.Start, sc.starts(o, o.starts)...)
+	time.Sleep(time.Second)
+	r.Memory = append(r.Memory, sc.memory(fmt.Sprintf("idle with %d rules", o.rules), fullMemory))
 }
 
-func (r report) print(w io.Writer) error {
-	return errors.Join(r.Connect.print(w), printAsks(w, r.Ask))
+func (r *report) print(w io.Writer) error {
+	var errs []error
+	for _, c := range r.Connect {
+		errs = append(errs, c.print(w))
+	}
+	errs = append(errs, printCompared(w, r.Work))
+	r.CPU.print(w)
+	errs = append(errs, printMemory(w, r.Memory), printStarts(w, r.Start), printAsks(w, r.Ask), printTargets(w, r.Targets))
+	fmt.Fprintf(w, "\nMeasured in %.0f s; load average before it: %s\n", r.Took, r.Load)
+	return errors.Join(errs...)
 }
 
 // save writes the figures to a file that belongs to the person behind sudo.
-func (r report) save(file string) error {
+func (r *report) save(file string) error {
 	b, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
 		return err

@@ -4,20 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
-
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"sekisho/app/api"
 	"sekisho/app/rule"
 	"sekisho/service/lab"
 )
-
-// port is where the remote host listens.
-const port = 7000
 
 // everywhere is a network whose every address is the remote host, for programs that
 // never connect to the same place twice. It is reserved for measurements.
@@ -31,7 +24,7 @@ type scene struct {
 	bare    *lab.Host
 	service *lab.Service
 	api     *api.Client
-	listen  int // listening socket on the remote host
+	far     *far
 	target  netip.AddrPort
 	target6 netip.AddrPort
 	next    netip.Addr // of everywhere: not used yet
@@ -41,67 +34,25 @@ func newScene(s *lab.Stage, o options) *scene {
 	l := lab.New(s)
 	sc := &scene{Lab: l, s: s, bare: l.AddHost("bare"), next: everywhere.Addr().Next()}
 	sc.target, sc.target6 = netip.AddrPortFrom(l.Remote.Addr4, port), netip.AddrPortFrom(l.Remote.Addr6, port)
-	s.Must("prepare the remote host", l.Remote.Do(func() (err error) {
-		if err := answerFor(everywhere); err != nil {
-			return err
-		}
-		sc.listen, err = listen()
-		return err
-	}))
-	l.Cleanup(func() { _ = unix.Close(sc.listen) })
+	var err error
+	sc.far, err = newFar(l.Remote)
+	l.Cleanup(sc.far.close)
+	s.Must("prepare the remote host", err)
 	sc.service = l.Home.Service(lab.Programs(o.programs))
 	sc.api = api.Dial(sc.service.Socket)
 	l.Cleanup(func() { _ = sc.api.Close() })
 	return sc
 }
 
-// answerFor makes every address of a network the own host's.
-func answerFor(p netip.Prefix) error {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return err
-	}
-	_, network, err := net.ParseCIDR(p.String())
-	if err != nil {
-		return err
-	}
-	return netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: network, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST})
-}
-
-// listen opens a socket whose connections the kernel completes by itself: no program
-// wakes up and disturbs what is measured. A round's connections fit its backlog.
-func listen() (int, error) {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, err
-	}
-	err = errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0), // IPv4 too
-		unix.Bind(fd, &unix.SockaddrInet6{Port: port}), unix.Listen(fd, 4096))
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
-// clear accepts and closes what waits at the remote host.
+// clear takes what waits at the remote host away.
 func (sc *scene) clear() {
-	for {
-		fd, _, err := unix.Accept4(sc.listen, unix.SOCK_CLOEXEC)
-		switch {
-		case errors.Is(err, unix.EAGAIN):
-			return
-		case errors.Is(err, unix.ECONNABORTED), errors.Is(err, unix.EINTR):
-		case err != nil:
-			sc.s.Fatalf("accept: %v", err)
-		default:
-			_ = unix.Close(fd)
-		}
-	}
+	_, err := sc.far.clear()
+	sc.s.Must("accept", err)
 }
 
-func (sc *scene) rule(p *lab.Program, a rule.Action, to rule.Remote) {
-	_, err := sc.api.AddRule(sc.s.Context(), rule.Rule{Enabled: true, Action: a, Program: rule.Program{Path: p.Path}, Remote: to}, 0)
+func (sc *scene) rule(r rule.Rule) {
+	r.Enabled = true
+	_, err := sc.api.AddRule(sc.s.Context(), r, 0)
 	sc.s.Must("add a rule", err)
 }
 
@@ -123,9 +74,12 @@ func (sc *scene) fresh(n int) netip.Addr {
 	return first
 }
 
-// round and timed are what service/lab/programs/connect reads and writes with -rounds.
+// round and timed are what service/lab/programs/connect reads and writes with -rounds;
+// it says what they mean.
 type round struct {
+	Kind             string
 	Count, Warm, CPU int
+	Workers, Size    int
 	Target           netip.AddrPort
 	Spread           bool
 }
@@ -134,6 +88,7 @@ type timed struct {
 	Began   time.Duration
 	Connect []time.Duration
 	Life    []time.Duration
+	Elapsed time.Duration
 	Errors  map[string]int
 	Error   string
 }
