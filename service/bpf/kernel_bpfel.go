@@ -278,6 +278,7 @@ const (
 	kernelSocketFlagSOCKET_SEVERAL  kernelSocketFlag = 2
 	kernelSocketFlagSOCKET_RAW      kernelSocketFlag = 4
 	kernelSocketFlagSOCKET_RELEASED kernelSocketFlag = 8
+	kernelSocketFlagSOCKET_INNER    kernelSocketFlag = 16
 )
 
 type kernelSocketRecord struct {

@@ -1,16 +1,22 @@
 package bpf
 
 // Sweep forgets the sockets that are gone without having told: a TCP connection that its
-// program closed and that then died without a last segment. open reports whether a
+// program closed and that then died without a last segment, or one that the kernel made
+// for itself or for MPTCP. open reports whether a
 // socket still exists, by its cookie.
 func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error {
 	var cookie uint64
 	var s kernelSocketState
 	var gone []Closed
+	var ports []kernelListenerKey
 	it := k.objs.Sockets.Iterate()
 	for it.Next(&cookie, &s) {
-		if s.Flags&uint32(kernelSocketFlagSOCKET_RELEASED) == 0 && s.First.Direction == 0 || open(cookie) {
+		const quiet = uint32(kernelSocketFlagSOCKET_RELEASED | kernelSocketFlagSOCKET_INNER)
+		if s.Flags&quiet == 0 && s.First.Direction == 0 || open(cookie) {
 			continue
+		}
+		if s.Port != 0 {
+			ports = append(ports, kernelListenerKey{Port: s.Port, Protocol: s.Protocol})
 		}
 		t := fromConversation(&s.First)
 		gone = append(gone, Closed{Cookie: cookie, Bytes: t.Bytes, Packets: t.Packets, Several: s.Flags&uint32(kernelSocketFlagSOCKET_SEVERAL) != 0})
@@ -18,6 +24,17 @@ func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error
 	for _, c := range gone {
 		if k.objs.Sockets.Delete(c.Cookie) == nil {
 			closed(c)
+		}
+	}
+	for _, p := range ports {
+		var l kernelListener
+		if k.objs.Listeners.Lookup(&p, &l) != nil {
+			continue
+		}
+		if l.Count--; l.Count == 0 {
+			_ = k.objs.Listeners.Delete(&p)
+		} else {
+			_ = k.objs.Listeners.Put(&p, &l)
 		}
 	}
 	return it.Err()

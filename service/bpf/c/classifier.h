@@ -33,7 +33,7 @@ static __always_inline struct socket_state *subflow(__u64 cookie, const struct e
 	struct owner o = c->owner;
 	o.cookie = cookie;
 	bpf_map_delete_elem(&connecting, &thread);
-	return keep(cookie, &o, SOCKET_USED);
+	return keep(cookie, &o, SOCKET_INNER | SOCKET_USED);
 }
 
 /* A packet that leaves: its verdict, and whose it is. */

@@ -210,11 +210,14 @@ static __always_inline int bound(struct bpf_sock *sk)
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
 	if (protocol == IPPROTO_MPTCP)
 		protocol = PROTO_TCP;
-	if (!s) { /* no program made it: the kernel did, for itself */
-		struct owner o = { .cookie = cookie, .flags = OWNER_KERNEL };
+	if (!s) { /* the kernel made it: for who calls bind() now, as with MPTCP, or for itself */
+		struct owner o = { .cookie = cookie };
+		current_owner(&o);
+		if (!o.exe.inode)
+			o = kernel_itself(cookie);
 		if (is_foreign(bpf_get_netns_cookie(sk)))
 			o.flags |= OWNER_FOREIGN;
-		s = keep(cookie, &o, 0);
+		s = keep(cookie, &o, SOCKET_INNER | SOCKET_USED);
 	} else if (!(s->flags & SOCKET_USED)) {
 		struct owner o = { .cookie = cookie };
 		current_owner(&o);

@@ -74,6 +74,7 @@ enum socket_flag {
 	SOCKET_SEVERAL = 2,  /* it has more conversations than the first */
 	SOCKET_RAW = 4,
 	SOCKET_RELEASED = 8, /* its program closed it; what it had to send still goes */
+	SOCKET_INNER = 16,   /* the kernel made it, for itself or for MPTCP: its end is not told */
 };
 
 struct socket_state {
