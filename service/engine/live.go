@@ -163,8 +163,12 @@ func (e *Engine) Closed(c bpf.Closed) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	at := time.Now() // where nobody knows when it was
+	if c.At != 0 {
+		at = e.wall(c.At)
+	}
 	for _, l := range closed {
-		e.noteEnd(l, e.wall(c.At))
+		e.noteEnd(l, at)
 	}
 }
 

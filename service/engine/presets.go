@@ -28,10 +28,10 @@ var Presets = []string{presetLoopback, presetResolver, presetDHCP, presetKernel}
 func (e *Engine) preset(f *flow.Flow) string {
 	a := f.Remote.Addr.Unmap()
 	switch {
-	case f.Process.Path == flow.ForwardedPath: // others' affair, not what this machine needs
-		return ""
 	case a.IsLoopback() && e.presetOn(presetLoopback):
 		return presetLoopback
+	case f.Process.Path == flow.ForwardedPath: // others' affair, not what this machine needs
+		return ""
 	case f.Process.Path == flow.KernelPath && control(f.Protocol) && e.presetOn(presetKernel):
 		return presetKernel
 	case f.Protocol == flow.UDP && f.Process.UID == 0 && (f.Remote.Port == 67 && f.Local.Port == 68 || f.Remote.Port == 547 && f.Local.Port == 546) && e.presetOn(presetDHCP):
