@@ -205,6 +205,12 @@ type kernelHead struct {
 	Bytes [64]uint8
 }
 
+type kernelHeldPacket struct {
+	_     structs.HostLayout
+	Owner kernelOwner
+	When  uint64
+}
+
 type kernelListener struct {
 	_       structs.HostLayout
 	Owner   kernelOwner
@@ -303,6 +309,8 @@ type kernelSocketState struct {
 	Pad        [3]uint8
 	Flags      uint32
 	Pad2       uint32
+	Inner      uint64
+	Told       uint64
 	First      kernelConversation
 }
 
@@ -394,6 +402,7 @@ const (
 	kernelVarKeepFileRecord      = "keep_file_record"
 	kernelVarKeepFlowEvent       = "keep_flow_event"
 	kernelVarKeepForkEvent       = "keep_fork_event"
+	kernelVarKeepHeldPacket      = "keep_held_packet"
 	kernelVarKeepListener        = "keep_listener"
 	kernelVarKeepListenerKey     = "keep_listener_key"
 	kernelVarKeepOwnerFlag       = "keep_owner_flag"
@@ -518,6 +527,7 @@ type kernelVariableSpecs struct {
 	KeepFileRecord      *ebpf.VariableSpec `ebpf:"keep_file_record"`
 	KeepFlowEvent       *ebpf.VariableSpec `ebpf:"keep_flow_event"`
 	KeepForkEvent       *ebpf.VariableSpec `ebpf:"keep_fork_event"`
+	KeepHeldPacket      *ebpf.VariableSpec `ebpf:"keep_held_packet"`
 	KeepListener        *ebpf.VariableSpec `ebpf:"keep_listener"`
 	KeepListenerKey     *ebpf.VariableSpec `ebpf:"keep_listener_key"`
 	KeepOwnerFlag       *ebpf.VariableSpec `ebpf:"keep_owner_flag"`
@@ -611,6 +621,7 @@ type kernelVariables struct {
 	KeepFileRecord      *ebpf.Variable `ebpf:"keep_file_record"`
 	KeepFlowEvent       *ebpf.Variable `ebpf:"keep_flow_event"`
 	KeepForkEvent       *ebpf.Variable `ebpf:"keep_fork_event"`
+	KeepHeldPacket      *ebpf.Variable `ebpf:"keep_held_packet"`
 	KeepListener        *ebpf.Variable `ebpf:"keep_listener"`
 	KeepListenerKey     *ebpf.Variable `ebpf:"keep_listener_key"`
 	KeepOwnerFlag       *ebpf.Variable `ebpf:"keep_owner_flag"`

@@ -43,11 +43,11 @@ func fromOwner(o *kernelOwner) Owner {
 // classifier left the owner under the packet's own first bytes.
 func (k *Kernel) OwnerOfPacket(packet []byte) (Owner, bool) {
 	h := head(packet)
-	var o kernelOwner
-	if err := k.objs.Held.Lookup(&h, &o); err != nil {
+	var held kernelHeldPacket
+	if err := k.objs.Held.Lookup(&h, &held); err != nil {
 		return Owner{}, false
 	}
-	return fromOwner(&o), true
+	return fromOwner(&held.Owner), true
 }
 
 // OwnerOfSocket finds whose the socket with this cookie is; false if it is not under our eye.

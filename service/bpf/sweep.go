@@ -1,5 +1,11 @@
 package bpf
 
+import (
+	"errors"
+
+	"github.com/cilium/ebpf"
+)
+
 // Sweep forgets the sockets that are gone without having told: a TCP connection that its
 // program closed and that then died without a last segment, or one that the kernel made
 // for itself or for MPTCP. open reports whether a
@@ -37,5 +43,25 @@ func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error
 			_ = k.objs.Listeners.Put(&p, &l)
 		}
 	}
-	return it.Err()
+	return errors.Join(it.Err(), k.sweepConversations())
+}
+
+// sweepConversations forgets those of sockets that are gone, which nobody was told of.
+func (k *Kernel) sweepConversations() error {
+	var key kernelConversationKey
+	var c kernelConversation
+	var gone []kernelConversationKey
+	it := k.objs.Conversations.Iterate()
+	for it.Next(&key, &c) {
+		if _, there := k.OwnerOfSocket(key.Cookie); !there {
+			gone = append(gone, key)
+		}
+	}
+	errs := []error{it.Err()}
+	for _, key := range gone {
+		if err := k.objs.Conversations.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"sekisho/service/bpf"
-	"sekisho/service/traffic"
-)
+import "sekisho/service/bpf"
 
 // lookForLost ends the flows whose end was not told, after events were lost: else they
 // would be shown for ever, and one day fill what room there is.
@@ -18,21 +15,19 @@ func (e *Engine) lookForLost() {
 		return
 	}
 	e.lost = k.LostEvents
-	peers := make(map[uint64]bpf.Peer, e.live.Len()+len(e.waiting.ofSocket))
-	for c, l := range e.live.Sockets() {
-		peers[c] = traffic.Peer(&l.Flow)
+	cookies := make([]uint64, 0, e.live.Len()+len(e.waiting.ofSocket))
+	for c := range e.live.Sockets() {
+		cookies = append(cookies, c)
 	}
-	for c, waiting := range e.waiting.ofSocket {
-		for w := range waiting {
-			peers[c] = traffic.Peer(&w.flow)
-		}
+	for c := range e.waiting.ofSocket {
+		cookies = append(cookies, c)
 	}
 	e.mu.Unlock()
 	now := e.c.Clock().Since
-	for c, p := range peers {
-		if _, open := e.c.Kernel.Traffic(c, p); !open && c != 0 {
+	for _, c := range cookies {
+		if _, there := e.c.Kernel.OwnerOfSocket(c); !there && c != 0 {
 			e.Closed(bpf.Closed{Cookie: c, At: now})
 		}
 	}
-	e.c.Log.Warn("events of the kernel were lost", "in all", k.LostEvents, "compared", len(peers))
+	e.c.Log.Warn("events of the kernel were lost", "in all", k.LostEvents, "compared", len(cookies))
 }

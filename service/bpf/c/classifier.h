@@ -22,20 +22,6 @@ static __always_inline bool scope_is_all(void)
 	return c && c->flags & SCOPE_ALL;
 }
 
-/* Whose program called connect() a moment ago in this thread, for the very same address. */
-static __always_inline struct socket_state *subflow(__u64 cookie, const struct ends *e)
-{
-	struct task_struct *t = bpf_get_current_task_btf();
-	__u32 thread = t->pid;
-	struct connect *c = bpf_map_lookup_elem(&connecting, &thread);
-	if (!c || c->port != e->port || !same_address(c->address, e->address))
-		return 0;
-	struct owner o = c->owner;
-	o.cookie = cookie;
-	bpf_map_delete_elem(&connecting, &thread);
-	return keep(cookie, &o, SOCKET_INNER | SOCKET_USED);
-}
-
 /* A packet that leaves: its verdict, and whose it is. */
 static __noinline __u32 departure(struct __sk_buff *skb, struct packet *p, struct owner *o)
 {
@@ -49,10 +35,9 @@ static __noinline __u32 departure(struct __sk_buff *skb, struct packet *p, struc
 	if (!s && cookie && p->protocol == PROTO_TCP)
 		s = subflow(cookie, &e);
 	if (s) {
-		if (!sends_now(s, &e))
+		if (!sender(s, &e, o) || p->routed)
 			return BLOCK;
-		*o = s->owner;
-		return judge_sent(s, &e, is_synack(p));
+		return judge_sent(s, o, &e, is_synack(p));
 	}
 	if (housekeeping(p))
 		return ALLOW;
@@ -78,8 +63,8 @@ SEC("socket") int allowed(struct __sk_buff *skb)
 SEC("socket") int blocked(struct __sk_buff *skb)
 {
 	struct packet p = {};
-	struct owner o = {};
-	if (departure(skb, &p, &o) == BLOCK)
+	struct held_packet mine = {};
+	if (departure(skb, &p, &mine.owner) == BLOCK)
 		return 1;
 	struct head h = {};
 	__u32 n = skb->len < HEAD ? skb->len : HEAD;
@@ -95,8 +80,13 @@ SEC("socket") int blocked(struct __sk_buff *skb)
 		h.bytes[next] = 0;
 	}
 	if (p.protocol == PROTO_UDP && p.port == 53)
-		note_query(skb, &p, &o);
-	bpf_map_update_elem(&held, &h, &o, BPF_ANY);
+		note_query(skb, &p, &mine.owner);
+	/* Of packets that begin alike it can't be told any more whose which one is. */
+	mine.when = bpf_ktime_get_boot_ns();
+	struct held_packet *other = bpf_map_lookup_elem(&held, &h);
+	if (other && mine.when - other->when < 100 * SECOND && !same_user(&other->owner, &mine.owner))
+		mine.owner.flags |= OWNER_MISSING | OWNER_UNKNOWN;
+	bpf_map_update_elem(&held, &h, &mine, BPF_ANY);
 	return 0;
 }
 
@@ -153,7 +143,7 @@ SEC("socket") int stopped(struct __sk_buff *skb)
 	struct listener_key k = { .port = p.port, .protocol = p.protocol };
 	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
 	struct owner o = l ? l->owner : kernel_itself(0);
-	show_rarely(&o, &e, BLOCK);
+	show_rarely(0, &o, &e, BLOCK);
 	return 1;
 }
 

@@ -6,6 +6,8 @@
 #pragma once
 #include "decide.h"
 
+#define SECOND 1000000000ULL
+
 static __always_inline bool same_address(const __u8 *a, const __u8 *b)
 {
 	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
@@ -88,44 +90,47 @@ static __always_inline bool answers_all(const struct socket_state *s, const stru
 	return s->asked_until && s->asked_port == e->port && bpf_ktime_get_boot_ns() < s->asked_until;
 }
 
-/* Tells the service of a flow, at most once in a millisecond: somebody else decides how
- * many of these there are. */
-static __always_inline void show_rarely(const struct owner *o, const struct ends *e, __u32 v)
+/* Tells the service of a flow of which somebody else decides how many there are: of one
+ * socket once in a second, of all once in 50 us. */
+static __always_inline int show_rarely(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
 {
 	__u32 zero = 0;
 	__u64 now = bpf_ktime_get_boot_ns(), *last = bpf_map_lookup_elem(&shown_last, &zero);
-	if (!last)
-		return;
-	if (now - *last < 1000000) {
+	if (!last || !o || !e)
+		return 0;
+	if (now - *last < 50000 || (s && now - s->told < SECOND)) {
 		count(UNTOLD);
-		return;
+		return 0;
 	}
 	*last = now;
-	show_flow(o, e, v);
+	if (s)
+		s->told = now;
+	return show_flow(o, e, v);
 }
 
-/* What is decided of a packet or call that goes through a socket. It sets who began. What
- * is allowed becomes one of the socket's conversations; of what is blocked, the first. */
-static __noinline __u32 judge(struct socket_state *s, struct ends *e)
+/* What is decided of a packet or call that goes through a socket, for its user. It sets who
+ * began. What is allowed becomes one of the socket's conversations; of what is blocked,
+ * the first. The user is given, not read from the socket: others may take it over meanwhile. */
+static __noinline __u32 judge(struct socket_state *s, const struct owner *o, struct ends *e)
 {
 	struct control *k = control();
-	if (!s || !e || !k)
+	if (!s || !o || !e || !k)
 		return ASK;
 	struct conversation *c = conversation(s, e);
 	if (c) {
 		e->direction = c->direction;
-		if (is_current(c, &s->owner, k->generation))
+		if (is_current(c, o, k->generation))
 			return c->verdict;
 	}
-	__u32 v = decide(&s->owner, e);
+	__u32 v = decide(o, e);
 	if (v != ALLOW && v != BLOCK)
 		return ASK;
 	if (v == BLOCK && !c && s->first.protocol) {
-		show_rarely(&s->owner, e, v);
+		show_rarely(s, o, e, v);
 		return v;
 	}
 	c = begin(s, e);
 	if (c)
-		remember(c, &s->owner, e, v, k->generation);
+		remember(c, o, e, v, k->generation);
 	return v;
 }

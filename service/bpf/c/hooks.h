@@ -10,7 +10,6 @@
 #define IPPROTO_MPTCP 262
 #define TCP_ESTABLISHED 1
 #define TCP_CLOSE_WAIT 8
-#define SECOND 1000000000ULL
 
 /* Packets of a network namespace that is not ours, and that the service holds none of,
  * cannot wait. */
@@ -48,6 +47,24 @@ static __always_inline void note_connecting(const struct owner *o, const struct 
 	bpf_map_update_elem(&connecting, &thread, &c, BPF_ANY);
 }
 
+/* Whose program called connect() a moment ago in this thread, for the very same address. */
+static __always_inline struct socket_state *subflow(__u64 cookie, const struct ends *e)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	__u32 thread = t->pid;
+	struct connect *c = bpf_map_lookup_elem(&connecting, &thread);
+	if (!c || c->port != e->port || !same_address(c->address, e->address))
+		return 0;
+	struct socket_state *outer = bpf_map_lookup_elem(&sockets, &c->owner.cookie);
+	if (outer)
+		outer->inner = cookie;
+	struct socket_state *s = keep(cookie, &c->owner, SOCKET_INNER | SOCKET_USED);
+	if (s)
+		s->owner.cookie = cookie;
+	bpf_map_delete_elem(&connecting, &thread);
+	return s;
+}
+
 /* Makes o the one who uses a socket; 0 if o may not: that does not change whose it is. */
 static __always_inline int takes_over(struct socket_state *s, const struct owner *o, struct ends *e)
 {
@@ -58,7 +75,7 @@ static __always_inline int takes_over(struct socket_state *s, const struct owner
 		if (c)
 			e->direction = c->direction;
 		if (decide(o, e) == BLOCK) {
-			show_rarely(o, e, BLOCK);
+			show_rarely(s, o, e, BLOCK);
 			return 0;
 		}
 	}
@@ -77,29 +94,32 @@ static __always_inline bool repairs(struct bpf_sock_addr *ctx)
 
 /* The verdict on what a socket sends. Who connects to one that connects to it at the same
  * time answers like a listener, and so does a listener. */
-static __always_inline __u32 judge_sent(struct socket_state *s, struct ends *e, bool synack)
+static __always_inline __u32 judge_sent(struct socket_state *s, const struct owner *o, struct ends *e, bool synack)
 {
 	if (synack && !conversation(s, e)) {
 		struct ends in = *e;
 		in.direction = IN;
-		if (decide(&s->owner, &in) == ALLOW)
+		if (decide(o, &in) == ALLOW)
 			return ALLOW;
 	}
-	return judge(s, e);
+	return judge(s, o, e);
 }
 
-/* What these protocols send is looked at while its sender is in the call: whoever that is
- * counts, whatever others do with the socket at the same moment. 0: the sender may not. */
-static __always_inline int sends_now(struct socket_state *s, struct ends *e)
+/* Who sends a packet: what these protocols send is looked at while its sender is in the
+ * call, and whoever that is counts, whatever others do with the socket at the same moment.
+ * 0: the sender may not. */
+static __always_inline int sender(struct socket_state *s, struct ends *e, struct owner *o)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
+	*o = s->owner;
 	if (e->protocol == PROTO_TCP || e->protocol == PROTO_SCTP || e->protocol == PROTO_DCCP)
 		return 1;
-	if (t->tgid == s->owner.tgid && (__u32)t->self_exec_id == s->owner.exec_id)
+	if (t->tgid == o->tgid && (__u32)t->self_exec_id == o->exec_id)
 		return 1;
-	struct owner o = { .cookie = s->owner.cookie, .flags = s->owner.flags & OWNER_FOREIGN };
-	current_owner(&o);
-	return takes_over(s, &o, e);
+	__builtin_memset(&o->exe, 0, sizeof(o->exe));
+	o->flags &= OWNER_FOREIGN;
+	current_owner(o);
+	return takes_over(s, o, e);
 }
 
 static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
@@ -114,18 +134,20 @@ static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
 		o.flags |= OWNER_FOREIGN;
 
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	if (!s) { /* made before we were here */
-		s = keep(cookie, &o, 0);
+	if (!s && e->protocol == PROTO_TCP)
+		s = subflow(cookie, e);
+	if (!s) { /* made by the kernel, or before we were here */
+		s = keep(cookie, &o, SOCKET_INNER);
 		if (!s)
 			return 0;
 	}
 	e->local_port = s->port;
 	if (!takes_over(s, &o, e))
 		return 0;
-	__u32 v = judge(s, e);
+	__u32 v = judge(s, &o, e);
 	if (v == ASK && (o.flags & OWNER_FOREIGN || (protocol == PROTO_TCP && repairs(ctx)))) {
 		count(FOREIGN_REFUSED);
-		show_rarely(&o, e, ASK);
+		show_rarely(s, &o, e, ASK);
 		return 0;
 	}
 	if (v == BLOCK)
@@ -272,6 +294,11 @@ SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 	if (!s)
 		return 1;
 	receives_no_more(s);
+	if (s->inner) {
+		struct socket_state *inner = bpf_map_lookup_elem(&sockets, &s->inner);
+		if (inner)
+			inner->flags |= SOCKET_RELEASED;
+	}
 	if (s->first.protocol == PROTO_TCP && (sk->state == TCP_ESTABLISHED || sk->state == TCP_CLOSE_WAIT)) {
 		s->flags |= SOCKET_RELEASED; /* it ends with its last segment: see `sent` */
 		return 1;

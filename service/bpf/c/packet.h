@@ -25,6 +25,7 @@ struct packet {
 	__u8 protocol, type; /* type: of an ICMP message */
 	__u8 flags;          /* of TCP */
 	__u8 later;          /* a fragment that isn't the first: it has no transport header */
+	__u8 routed;         /* it names stations on its way: its address is not where it goes */
 	__u32 transport;     /* offset of the transport header */
 	__u32 payload;       /* bytes behind it */
 };
@@ -42,6 +43,21 @@ static __always_inline bool has_ports(__u8 p)
 	return p == PROTO_TCP || p == PROTO_UDP || p == PROTO_UDPLITE || p == PROTO_SCTP || p == PROTO_DCCP;
 }
 
+/* Whether LSRR or SSRR of RFC 791 may be among the options: any byte of that value counts,
+ * or options before it could hide it. */
+static __noinline int source_routed(struct __sk_buff *skb, __u32 end)
+{
+	for (__u32 at = 20; at < 60; at += 4) {
+		__u8 o[4];
+		if (at >= end || bpf_skb_load_bytes(skb, at, o, 4))
+			return 0;
+		if (o[0] == 131 || o[0] == 137 || o[1] == 131 || o[1] == 137 ||
+		    o[2] == 131 || o[2] == 137 || o[3] == 131 || o[3] == 137)
+			return 1;
+	}
+	return 0;
+}
+
 static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 {
 	__u8 b[20];
@@ -57,6 +73,8 @@ static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 		off = (b[0] & 15) * 4;
 		if (b[6] & 0x1f || b[7])
 			p->later = 1;
+		if (off > 20)
+			p->routed = source_routed(skb, off);
 	} else {
 		if (bpf_skb_load_bytes(skb, 8, p->source, 16) || bpf_skb_load_bytes(skb, 24, p->address, 16))
 			return -1;
@@ -68,6 +86,8 @@ static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 				break;
 			if (bpf_skb_load_bytes(skb, off, h, 4))
 				return -1;
+			if (next == 43 && h[3])
+				p->routed = 1;
 			if (next == 44 && (h[2] | (h[3] & 0xf8)))
 				p->later = 1;
 			off += next == 44 ? 8 : next == 51 ? (h[1] + 2) * 4 : (h[1] + 1) * 8;

@@ -20,6 +20,7 @@ KEEP(struct, event);
 KEEP(struct, exec_event);
 KEEP(struct, file_record);
 KEEP(struct, flow_event);
+KEEP(struct, held_packet);
 KEEP(struct, listener);
 KEEP(struct, listener_key);
 KEEP(struct, fork_event);

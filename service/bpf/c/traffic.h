@@ -73,7 +73,7 @@ static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 coo
 
 /* Nothing can be held any more: what is undecided passes only if the queue has just let it
  * go, or before the service has begun. */
-static __noinline int let_pass(const struct owner *o, const struct ends *e, __u32 v)
+static __noinline int let_pass(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
 {
 	struct control *k = control();
 	if (!o || !e || v == ALLOW || !k || !k->generation)
@@ -85,7 +85,7 @@ static __noinline int let_pass(const struct owner *o, const struct ends *e, __u3
 	if (until && bpf_ktime_get_boot_ns() < *until)
 		return 1;
 	count(LAST_REFUSED);
-	show_rarely(o, e, ASK);
+	show_rarely(s, o, e, ASK);
 	return 0;
 }
 
@@ -105,9 +105,11 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 				return 1;
 		} else {
 			struct owner o = kernel_itself(cookie);
-			return let_pass(&o, &e, decide(&o, &e));
+			return let_pass(0, &o, &e, decide(&o, &e));
 		}
 	}
+	if (p.routed)
+		return 0;
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
 		count_sent(skb, &s->first, &p);
 		if (s->flags & SOCKET_RELEASED && p.flags & (TCP_FIN | TCP_RST))
@@ -115,9 +117,10 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 		return 1;
 	}
 	/* Where nftables holds nothing, nobody has looked at the sender yet. */
-	if (s->owner.flags & OWNER_FOREIGN && !sends_now(s, &e))
+	struct owner o = s->owner;
+	if (o.flags & OWNER_FOREIGN && !sender(s, &e, &o))
 		return 0;
-	if (!let_pass(&s->owner, &e, judge_sent(s, &e, is_synack(&p))))
+	if (!let_pass(s, &o, &e, judge_sent(s, &o, &e, is_synack(&p))))
 		return 0;
 	struct conversation *c = conversation(s, &e);
 	if (c)
@@ -155,18 +158,18 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		 * wrong on the way to those that it talks to it may hear from anybody. */
 		struct control *k = control();
 		if (c || (s->first.verdict == ALLOW && is_error(&p)))
-			return !c || judge(s, &e) == ALLOW;
+			return !c || judge(s, &s->owner, &e) == ALLOW;
 		return (k && !k->generation) || decide(&s->owner, &e) == ALLOW;
 	}
 	if (!c && p.protocol == PROTO_TCP) {
 		/* A listener: each connection gets a socket of its own. */
 		__u32 v = decide(&s->owner, &e);
 		if (v != ASK)
-			show_rarely(&s->owner, &e, v);
-		return let_pass(&s->owner, &e, v);
+			show_rarely(v == ALLOW ? 0 : s, &s->owner, &e, v);
+		return let_pass(s, &s->owner, &e, v);
 	}
-	__u32 v = judge(s, &e);
-	if (!let_pass(&s->owner, &e, v)) {
+	__u32 v = judge(s, &s->owner, &e);
+	if (!let_pass(s, &s->owner, &e, v)) {
 		if (v == ASK)
 			receives(s, p.port, p.protocol); /* from now on it can be held */
 		return 0;

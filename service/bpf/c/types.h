@@ -86,6 +86,8 @@ struct socket_state {
 	__u8 protocol, pad[3];
 	__u32 flags;
 	__u32 pad2;
+	__u64 inner; /* cookie of the socket by which MPTCP connects; 0: none */
+	__u64 told;  /* when a packet of it was last told of as refused */
 	struct conversation first;
 };
 
@@ -136,6 +138,7 @@ struct exact { __u64 generation; __u32 verdict; __u32 pad; };
  * under which its owner waits for the service. */
 #define HEAD 64
 struct head { __u8 bytes[HEAD]; };
+struct held_packet { struct owner owner; __u64 when; };
 
 struct query { __u8 server[16]; __u16 client_port; __u16 id; };
 
