@@ -360,6 +360,7 @@ const (
 	kernelMapProcesses           = "processes"
 	kernelMapPrograms            = "programs"
 	kernelMapQueries             = "queries"
+	kernelMapReadUntil           = "read_until"
 	kernelMapShownLast           = "shown_last"
 	kernelMapSockets             = "sockets"
 	kernelProgAllowed            = "allowed"
@@ -504,6 +505,7 @@ type kernelMapSpecs struct {
 	Processes     *ebpf.MapSpec `ebpf:"processes"`
 	Programs      *ebpf.MapSpec `ebpf:"programs"`
 	Queries       *ebpf.MapSpec `ebpf:"queries"`
+	ReadUntil     *ebpf.MapSpec `ebpf:"read_until"`
 	ShownLast     *ebpf.MapSpec `ebpf:"shown_last"`
 	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
 }
@@ -576,6 +578,7 @@ type kernelMaps struct {
 	Processes     *ebpf.Map `ebpf:"processes"`
 	Programs      *ebpf.Map `ebpf:"programs"`
 	Queries       *ebpf.Map `ebpf:"queries"`
+	ReadUntil     *ebpf.Map `ebpf:"read_until"`
 	ShownLast     *ebpf.Map `ebpf:"shown_last"`
 	Sockets       *ebpf.Map `ebpf:"sockets"`
 }
@@ -597,6 +600,7 @@ func (m *kernelMaps) Close() error {
 		m.Processes,
 		m.Programs,
 		m.Queries,
+		m.ReadUntil,
 		m.ShownLast,
 		m.Sockets,
 	)

@@ -47,6 +47,10 @@ func (k *Kernel) OwnerOfPacket(packet []byte) (Owner, bool) {
 	if err := k.objs.Held.Lookup(&h, &held); err != nil {
 		return Owner{}, false
 	}
+	// Packets come in the order in which they were held.
+	if err := k.objs.ReadUntil.Put(uint32(0), held.When); err != nil {
+		return Owner{}, false
+	}
 	return fromOwner(&held.Owner), true
 }
 

@@ -81,10 +81,13 @@ SEC("socket") int blocked(struct __sk_buff *skb)
 	}
 	if (p.protocol == PROTO_UDP && p.port == 53)
 		note_query(skb, &p, &mine.owner);
-	/* Of packets that begin alike it can't be told any more whose which one is. */
-	mine.when = bpf_ktime_get_boot_ns();
+	/* Of packets that begin alike and wait at once it can't be told whose which one is. */
+	__u32 zero = 0;
+	__u64 *read = bpf_map_lookup_elem(&read_until, &zero);
 	struct held_packet *other = bpf_map_lookup_elem(&held, &h);
-	if (other && mine.when - other->when < 100 * SECOND && !same_user(&other->owner, &mine.owner))
+	mine.when = bpf_ktime_get_boot_ns();
+	if (other && read && other->when > *read &&
+	    !(same_file(&other->owner.exe, &mine.owner.exe) && other->owner.tgid == mine.owner.tgid && other->owner.start == mine.owner.start))
 		mine.owner.flags |= OWNER_MISSING | OWNER_UNKNOWN;
 	bpf_map_update_elem(&held, &h, &mine, BPF_ANY);
 	return 0;
