@@ -12,16 +12,6 @@ import (
 	"sekisho/app/rule"
 )
 
-// must fails the test over the first error.
-func (a *attackScene) must(errs ...error) {
-	a.t.Helper()
-	for _, err := range errs {
-		if err != nil {
-			a.t.Fatal(err)
-		}
-	}
-}
-
 // notGood wants a prompt to be about another program than good, or to warn that another
 // file is in its place.
 func (a *attackScene) notGood(p prompt.Prompt) {

@@ -38,6 +38,36 @@ func newAttackScene(t testing.TB) *attackScene {
 	return a
 }
 
+// newOlderScene is newAttackScene where before is done before the service runs.
+func newOlderScene(t testing.TB, before func(*attackScene)) *attackScene {
+	t.Helper()
+	l := lab.New(t)
+	l.Remote.ServeEcho(7)
+	a := &attackScene{scene: &scene{Lab: l, t: t}}
+	a.must(l.Home.Sysctl("net/ipv4/ping_group_range", "0 2147483647"))
+	a.equip()
+	before(a)
+	a.service = l.Home.Service()
+	a.api = api.Dial(a.service.Socket)
+	t.Cleanup(func() {
+		if err := a.api.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	a.rule(a.good, rule.Allow, rule.Remote{})
+	return a
+}
+
+// must fails the test over the first error.
+func (a *attackScene) must(errs ...error) {
+	a.t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
 // equip makes the programs and looks at the wire.
 func (a *attackScene) equip() {
 	a.good, a.evil = a.Home.Attacker("good"), a.Home.Attacker("evil")
@@ -82,7 +112,11 @@ func (a *attackScene) command(target netip.AddrPort, args ...string) *attack {
 	a.t.Helper()
 	c := a.Home.Command(a.t.Context(), args...).Filtered()
 	c.Stderr = os.Stderr
-	return &attack{a: a, target: target, command: c, ping: slices.Contains(args, "ping"), before: a.status().Counters}
+	k := &attack{a: a, target: target, command: c, ping: slices.Contains(args, "ping")}
+	if a.service != nil {
+		k.before = a.status().Counters
+	}
+	return k
 }
 
 func (k *attack) start() *attack {
@@ -114,7 +148,15 @@ func (k *attack) startWaiting() (now func()) {
 	if err != nil {
 		k.a.t.Fatal(err)
 	}
-	k.start().says("ready")
+	for k.start(); ; {
+		line, err := k.lines.ReadString('\n')
+		if line == "ready\n" {
+			break
+		}
+		if err != nil || line != "done\n" { // said by who started it
+			k.a.t.Fatalf("the attack says %q, %v", line, err)
+		}
+	}
 	return func() {
 		if _, err := in.Write([]byte("now\n")); err != nil {
 			k.a.t.Error(err)

@@ -19,10 +19,12 @@ type Packet struct {
 	Protocol flow.Protocol
 	// TCP flags.
 	SYN, ACK, FIN, RST bool
-	Payload            []byte // of TCP and UDP
+	Payload            []byte // of TCP, UDP and UDP-Lite
+	Body               []byte // all that is behind the IP header
 }
 
-// parsePacket reads an Ethernet frame; what is not IP is not ok.
+// parsePacket reads an Ethernet frame; what is not IP is not ok. A packet that calls itself
+// IP and cannot be read has no more than a body.
 func parsePacket(frame []byte) (Packet, bool) {
 	decoded := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.NoCopy)
 	var p Packet
@@ -31,13 +33,19 @@ func parsePacket(frame []byte) (Packet, bool) {
 	case *layers.IPv4:
 		src, _ = netip.AddrFromSlice(ip.SrcIP)
 		dst, _ = netip.AddrFromSlice(ip.DstIP)
-		p.Protocol = flow.Protocol(ip.Protocol)
+		p.Protocol, p.Body = flow.Protocol(ip.Protocol), ip.LayerPayload()
 	case *layers.IPv6:
 		src, _ = netip.AddrFromSlice(ip.SrcIP)
 		dst, _ = netip.AddrFromSlice(ip.DstIP)
-		p.Protocol = flow.Protocol(ip.NextHeader)
+		p.Protocol, p.Body = flow.Protocol(ip.NextHeader), ip.LayerPayload()
 	default:
-		return Packet{}, false
+		link, ok := decoded.LinkLayer().(*layers.Ethernet)
+		broken := ok && (link.EthernetType == layers.EthernetTypeIPv4 || link.EthernetType == layers.EthernetTypeIPv6)
+		if !broken {
+			return Packet{}, false
+		}
+		p.Body = link.LayerPayload()
+		return p, true
 	}
 	var from, to uint16
 	switch t := decoded.TransportLayer().(type) {
@@ -47,6 +55,9 @@ func parsePacket(frame []byte) (Packet, bool) {
 	case *layers.UDP:
 		from, to = uint16(t.SrcPort), uint16(t.DstPort)
 		p.Protocol, p.Payload = flow.UDP, t.Payload
+	case *layers.UDPLite:
+		from, to = uint16(t.SrcPort), uint16(t.DstPort)
+		p.Protocol, p.Payload = flow.UDPLite, t.Payload
 	}
 	p.Src, p.Dst = netip.AddrPortFrom(src, from), netip.AddrPortFrom(dst, to)
 	return p, true

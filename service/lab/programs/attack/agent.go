@@ -26,7 +26,7 @@ func startAgent(path string, inherited ...int) (*agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []*os.File{nil, nil, os.Stderr, os.NewFile(uintptr(pair[1]), "agent")}
+	files := []*os.File{os.Stdin, os.Stdout, os.Stderr, os.NewFile(uintptr(pair[1]), "agent")}
 	for _, fd := range inherited {
 		files = append(files, os.NewFile(uintptr(fd), "lent"))
 	}
@@ -148,7 +148,7 @@ func obey(words []string, socket *int) (reply string, give int, err error) {
 	case "run": // PATH ARGUMENT…, with the socket
 		c := exec.Command(arg(1), words[2:]...)
 		c.ExtraFiles = []*os.File{os.NewFile(uintptr(*socket), "lent")}
-		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 		return "ok", -1, c.Start()
 	case "sleep":
 		d, err := time.ParseDuration(arg(1))

@@ -103,5 +103,6 @@ func become(o options) error {
 	if err := o.ready(); err != nil {
 		return err
 	}
+	o.wait = false
 	return fmt.Errorf("execute %s: %w", o.how, unix.Exec(o.how, append([]string{o.how}, o.again("send")...), nil))
 }

@@ -131,3 +131,29 @@ func corked(o options) error {
 	_, _, err = a.do("use", "udp", o.target.String())
 	return err
 }
+
+// twin sends a datagram that begins as the one that the allowed program sends with this
+// same plan, from the same port, over IPv6, where no packet has a number. Only its end
+// says whose it is.
+func twin(o options) error {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet6{Port: sourcePort}); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	end := "evil"
+	if self == o.good {
+		end = "good"
+	}
+	to := &unix.SockaddrInet6{Addr: o.target.Addr().As16(), Port: int(o.target.Port())}
+	return unix.Sendto(fd, []byte(strings.Repeat("same", 64)+end), 0, to)
+}

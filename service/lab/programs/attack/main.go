@@ -23,6 +23,7 @@ var plans = map[string]plan{
 	"passed":    passed,
 	"shared":    shared,
 	"corked":    corked,
+	"twin":      twin,
 	"threads":   threads,
 	"become":    become,
 	"alternate": alternate,
@@ -95,5 +96,5 @@ func (o options) ready() error {
 // again are the flags for a copy of this program that goes on with the same attack.
 func (o options) again(plan string, more ...string) []string {
 	return append(append([]string{"-kind", o.kind, "-target", o.target.String(), "-good", o.good,
-		"-n", fmt.Sprint(o.n), "-hold", o.hold.String()}, more...), plan)
+		"-n", fmt.Sprint(o.n), "-hold", o.hold.String(), fmt.Sprintf("-wait=%v", o.wait)}, more...), plan)
 }

@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sekisho/app/api"
+	"sekisho/app/flow"
+	"sekisho/service/enforce"
+)
+
+const (
+	// lookForFrames is how often new AF_PACKET sockets are looked for, and lookForHolders how
+	// often it is looked anew who holds those that are known.
+	lookForFrames  = time.Second
+	lookForHolders = 30 * time.Second
+)
+
+// watchFrames tells people which programs can send frames past the firewall: no hook sees
+// what leaves an AF_PACKET socket. Only root has them, and those that root gave the right.
+func (s *service) watchFrames(ctx context.Context) {
+	t := time.NewTicker(lookForFrames)
+	defer t.Stop()
+	var known []uint64
+	var looked time.Time
+	for {
+		var now time.Time
+		select {
+		case <-ctx.Done():
+			return
+		case now = <-t.C:
+		}
+		sockets, err := enforce.FrameSockets()
+		if err != nil {
+			s.Log.Error("who sends frames past the firewall is not known", "err", err)
+			continue
+		}
+		slices.Sort(sockets)
+		if slices.Equal(sockets, known) && (len(sockets) == 0 || now.Sub(looked) < lookForHolders) {
+			continue
+		}
+		known, looked = sockets, now
+		s.tellFrames(ctx, s.holders(sockets))
+	}
+}
+
+func (s *service) tellFrames(ctx context.Context, programs []string) {
+	programs = slices.DeleteFunc(programs, func(path string) bool { return s.anywhere(ctx, path) })
+	if len(programs) == 0 {
+		s.engine.Problem("frames", "", "")
+		return
+	}
+	s.engine.Problem("frames", strings.Join(programs, ", ")+" can send frames past the firewall.",
+		"Only programs of root can. End it if you do not trust it, or allow it to connect anywhere.")
+}
+
+// anywhere reports whether a program may connect anywhere: then frames are no more than it may.
+func (s *service) anywhere(ctx context.Context, path string) bool {
+	x, err := s.engine.Explain(ctx, api.Question{Program: path, To: "192.0.2.1", Port: 9, Protocol: flow.UDP, Direction: flow.Out})
+	return err == nil && x.Decision.Verdict == flow.Allow
+}
+
+// holders lists the programs in our scope that have one of these sockets open.
+func (s *service) holders(sockets []uint64) []string {
+	if len(sockets) == 0 {
+		return nil
+	}
+	names := map[string]bool{}
+	for _, inode := range sockets {
+		names["socket:["+strconv.FormatUint(inode, 10)+"]"] = true
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil
+	}
+	var programs []string
+	for _, p := range processes {
+		if !s.inScope(p) || !opens(p, names) {
+			continue
+		}
+		path, err := os.Readlink(filepath.Join(p, "exe"))
+		if err != nil {
+			path = filepath.Base(p) // its number
+		}
+		programs = append(programs, strings.TrimSuffix(path, " (deleted)"))
+	}
+	slices.Sort(programs)
+	return slices.Compact(programs)
+}
+
+// opens reports whether a process, given by its folder in /proc, has one of the files open.
+func opens(process string, names map[string]bool) bool {
+	fds, err := os.ReadDir(filepath.Join(process, "fd"))
+	if err != nil {
+		return false // it is gone
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink(filepath.Join(process, "fd", fd.Name())); err == nil && names[to] {
+			return true
+		}
+	}
+	return false
+}
+
+// inScope reports whether a process, given by its folder in /proc, is one that we filter.
+func (s *service) inScope(process string) bool {
+	if s.scope.All {
+		return filepath.Base(process) != strconv.Itoa(os.Getpid())
+	}
+	root, err := cgroupRoot()
+	if err != nil {
+		return false
+	}
+	ours, err := filepath.EvalSymlinks(s.cgroup())
+	if err != nil {
+		return false
+	}
+	b, err := os.ReadFile(filepath.Join(process, "cgroup"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			is := filepath.Join(root, path)
+			return is == ours || strings.HasPrefix(is, ours+"/")
+		}
+	}
+	return false
+}
