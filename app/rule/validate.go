@@ -19,9 +19,6 @@ func Validate(r Rule) error {
 	if err := r.Lifetime.check(); err != nil {
 		return &OperandError{"lifetime", err}
 	}
-	if r.Lifetime.Kind == Quit && r.Program.Path != "" && !(flow.Program{Path: r.Program.Path}).IsFile() {
-		return &OperandError{"lifetime", badf("%s never quits: choose boot, until or always", r.Program.Path)}
-	}
 	return nil
 }
 
@@ -40,6 +37,9 @@ func validateOperands(r *Rule) error {
 	}
 	if err := r.Program.check(); err != nil {
 		return err
+	}
+	if r.Lifetime.Kind == Quit && r.Program.Path != "" && !(flow.Program{Path: r.Program.Path}).IsFile() {
+		return &OperandError{"lifetime", badf("%s never quits: choose boot, until or always", r.Program.Path)}
 	}
 	if err := r.Remote.check(); err != nil {
 		return err
