@@ -108,7 +108,7 @@ func (e *Engine) ask(f *flow.Flow, p Packet, seen *facts) {
 	e.changed(q)
 	e.tellFlow(f)
 	e.tellStatus()
-	if _, open := e.c.Kernel.Traffic(f.Cookie, traffic.Peer(f)); !open && f.Cookie != 0 {
+	if _, open := e.c.Kernel.OwnerOfSocket(f.Cookie); !open && f.Cookie != 0 {
 		e.gaveUp(w) // its end was told before its packet came
 	}
 }

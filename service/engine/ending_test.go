@@ -125,6 +125,7 @@ func TestBeganBefore(t *testing.T) {
 	p := w.program("sshd")
 	o := w.socket(p)
 	w.kernel.owners[o.Cookie] = o
+	w.kernel.gone[901] = true
 	w.sockets.open = []Socket{
 		{Cookie: 900, Protocol: flow.TCP, Local: netip.MustParseAddrPort("0.0.0.0:22")},
 		{Cookie: o.Cookie, Protocol: flow.TCP, Local: netip.MustParseAddrPort("192.168.1.2:22"), Remote: netip.MustParseAddrPort(guest)},

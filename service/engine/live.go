@@ -89,7 +89,7 @@ func (e *Engine) publish(f *flow.Flow) {
 		f.State = flow.Closed
 		f.Ended = f.Time
 	}
-	if _, open := e.c.Kernel.Traffic(f.Cookie, traffic.Peer(f)); !open && f.State == flow.Open {
+	if _, open := e.c.Kernel.OwnerOfSocket(f.Cookie); !open && f.State == flow.Open {
 		f.State, f.Ended = flow.Closed, time.Now() // its program did not wait
 	} else {
 		e.live.Put(f)

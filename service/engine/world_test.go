@@ -115,8 +115,10 @@ func (k *fakeKernel) IdentifyAll(paths []string) (map[string]flow.Executable, er
 func (k *fakeKernel) Counters() (bpf.Counters, error) { return bpf.Counters{}, nil }
 
 func (k *fakeKernel) OwnerOfSocket(cookie uint64) (bpf.Owner, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	o, ok := k.owners[cookie]
-	return o, ok
+	return o, ok || cookie != 0 && !k.gone[cookie]
 }
 
 func (k *fakeKernel) Traffic(cookie uint64, p bpf.Peer) (flow.Traffic, bool) {
