@@ -18,6 +18,7 @@ type Exec struct {
 	ID            flow.ProcessID
 	Parent        flow.ProcessID
 	UID           uint32
+	UserNS        uint32 // inode number of the user namespace
 	Executable    flow.Executable
 	Path          string // as the mounts of the process's namespace show it
 	Dir           string // working folder
@@ -124,7 +125,7 @@ func (d *decoder) event(b []byte, to Events) {
 		args := d.args[id]
 		delete(d.args, id)
 		to.Exec(Exec{
-			ID: id, Parent: flow.ProcessID{PID: x.Parent, Start: x.ParentStart}, UID: x.Uid,
+			ID: id, Parent: flow.ProcessID{PID: x.Parent, Start: x.ParentStart}, UID: x.Uid, UserNS: x.UserNs,
 			Executable: fromExecutable(x.Exe), Deleted: x.Deleted != 0,
 			Path:     path(part(x.Names[:], 0, x.PathLen)),
 			Dir:      path(part(x.Names[:], x.PathLen, x.DirLen)),

@@ -157,6 +157,8 @@ type kernelExecEvent struct {
 	PathLen     uint32
 	DirLen      uint32
 	NameLen     uint32
+	UserNs      uint32
+	Pad         uint32
 	Exe         kernelExecutable
 	Names       [4096]uint8
 }
@@ -330,6 +332,8 @@ type kernelTaskRecord struct {
 	Parent      uint32
 	Uid         uint32
 	ExecId      uint32
+	UserNs      uint32
+	Pad         uint32
 }
 
 type kernelVerdict uint32

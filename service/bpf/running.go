@@ -19,6 +19,7 @@ import (
 type Running struct {
 	ID, Parent flow.ProcessID
 	UID        uint32
+	UserNS     uint32 // inode number of the user namespace
 	Executable flow.Executable
 	CgroupID   uint64
 	ExecID     uint32
@@ -31,7 +32,7 @@ func (k *Kernel) Running() ([]Running, error) {
 	err := iterate(k.objs.EachTask, func(r *kernelTaskRecord) {
 		list = append(list, Running{
 			ID: flow.ProcessID{PID: r.Tgid, Start: r.Start}, Parent: flow.ProcessID{PID: r.Parent, Start: r.ParentStart},
-			UID: r.Uid, Executable: fromExecutable(r.Exe), CgroupID: r.Cgroup, ExecID: r.ExecId,
+			UID: r.Uid, UserNS: r.UserNs, Executable: fromExecutable(r.Exe), CgroupID: r.Cgroup, ExecID: r.ExecId,
 		})
 	})
 	if err != nil {

@@ -79,6 +79,9 @@ func (q *Queue) Run(ctx context.Context, ready chan<- struct{}, f func(*Packet))
 		if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 			return 0 // packets were lost on the way to us: the kernel drops and counts them
 		}
+		if errors.Is(err, unix.ENOENT) {
+			return 0 // a verdict on a packet that is gone: its chain was flushed meanwhile
+		}
 		failed <- err
 		return 1
 	})

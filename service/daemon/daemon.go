@@ -105,7 +105,7 @@ func (s *service) watch() error {
 	}
 	seeds := make([]process.Exec, 0, len(running))
 	for _, r := range running {
-		seeds = append(seeds, process.Exec{ID: r.ID, Parent: r.Parent, UID: r.UID, Executable: r.Executable, CgroupID: r.CgroupID, ExecID: r.ExecID})
+		seeds = append(seeds, process.Exec{ID: r.ID, Parent: r.Parent, UID: r.UID, UserNS: r.UserNS, Executable: r.Executable, CgroupID: r.CgroupID, ExecID: r.ExecID})
 	}
 	s.who.Seed(seeds)
 	if first {

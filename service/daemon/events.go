@@ -17,7 +17,7 @@ type events struct{ s *service }
 
 func (e events) Exec(x bpf.Exec) {
 	e.s.who.Exec(process.Exec{
-		ID: x.ID, Parent: x.Parent, UID: x.UID, Executable: x.Executable, Path: x.Path, Deleted: x.Deleted,
+		ID: x.ID, Parent: x.Parent, UID: x.UID, UserNS: x.UserNS, Executable: x.Executable, Path: x.Path, Deleted: x.Deleted,
 		Filename: x.Filename, Args: x.Args, ArgsTruncated: x.ArgsTruncated, Dir: x.Dir, CgroupID: x.CgroupID, ExecID: x.ExecID,
 		At: wall(x.At),
 	})

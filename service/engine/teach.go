@@ -20,6 +20,7 @@ type knownProgram struct {
 	generation uint64
 	verdict    [2]bpf.Verdict // by direction
 	perProcess bool
+	several    bool // the file runs under several names, with rules of their own
 }
 
 // Bounds of what is kept of the kernel's memory here: beyond them everything is decided anew.
@@ -169,7 +170,7 @@ func (e *Engine) programOf(exe flow.Executable, path string) *knownProgram {
 	p, ok := e.programs[exe]
 	if !ok || p.path != path {
 		e.lastID++
-		p = &knownProgram{path: path, id: e.control.Generation<<32 | e.lastID}
+		p = &knownProgram{path: path, id: e.control.Generation<<32 | e.lastID, several: ok}
 		e.programs[exe] = p
 	}
 	return p
@@ -191,7 +192,7 @@ func (e *Engine) judgeProgram(exe flow.Executable, p *knownProgram) bpf.ProgramV
 	process := &flow.Process{Program: flow.Program{Path: p.path, Executable: exe}}
 	if !process.IsFile() {
 		process = processOf(p.path)
-	} else if !e.provenHere(exe, p.path) { // what rules say about its path holds for another file
+	} else if p.several || !e.provenHere(exe, p.path) { // what rules say about its path holds for another file
 		p.perProcess = true
 	}
 	now := e.c.Clock()

@@ -22,6 +22,23 @@ static __always_inline bool scope_is_all(void)
 	return c && c->flags & SCOPE_ALL;
 }
 
+/* A program's socket that no hook has seen: it was on its way from one process to another
+ * when the service came. Who sends a datagram is at hand; whose connection it is is not. */
+static __always_inline struct socket_state *unseen(struct __sk_buff *skb, __u64 cookie, const struct packet *p, struct owner *o)
+{
+	struct bpf_sock *at = skb->sk;
+	struct sock *sk = 0;
+	/* By way of memory: the verifier lets nobody look into what skb->sk is. */
+	if (!at || bpf_probe_read_kernel(&sk, sizeof(sk), &at) || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+		return 0;
+	o->cookie = cookie;
+	if (p->protocol == PROTO_TCP)
+		o->flags = OWNER_MISSING | OWNER_UNKNOWN;
+	else
+		current_owner(o);
+	return keep(cookie, o, SOCKET_USED);
+}
+
 /* A packet that leaves: its verdict, and whose it is. */
 static __noinline __u32 departure(struct __sk_buff *skb, struct packet *p, struct owner *o)
 {
@@ -34,6 +51,8 @@ static __noinline __u32 departure(struct __sk_buff *skb, struct packet *p, struc
 	struct socket_state *s = cookie ? bpf_map_lookup_elem(&sockets, &cookie) : 0;
 	if (!s && cookie && p->protocol == PROTO_TCP)
 		s = subflow(cookie, &e);
+	if (!s && cookie && !housekeeping(p))
+		s = unseen(skb, cookie, p, o);
 	if (s) {
 		if (!sender(s, &e, o) || p->routed)
 			return BLOCK;
@@ -160,7 +179,7 @@ static __noinline __u32 passage(struct __sk_buff *skb, struct packet *p)
 		return ALLOW;
 	struct ends e = leaving(p);
 	__u32 v = decide(&o, &e);
-	if (v == ALLOW || p->protocol == PROTO_TCP)
+	if (v == ALLOW || (p->protocol == PROTO_TCP && !is_synack(p)))
 		return v;
 	/* The answer to what was let through. */
 	struct ends back = arriving(p);

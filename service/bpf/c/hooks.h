@@ -110,16 +110,38 @@ static __always_inline __u32 judge_sent(struct socket_state *s, const struct own
  * 0: the sender may not. */
 static __always_inline int sender(struct socket_state *s, struct ends *e, struct owner *o)
 {
-	struct task_struct *t = bpf_get_current_task_btf();
-	*o = s->owner;
-	if (e->protocol == PROTO_TCP || e->protocol == PROTO_SCTP || e->protocol == PROTO_DCCP)
+	if (e->protocol == PROTO_TCP || e->protocol == PROTO_SCTP || e->protocol == PROTO_DCCP) {
+		*o = s->owner;
 		return 1;
-	if (t->tgid == o->tgid && (__u32)t->self_exec_id == o->exec_id)
-		return 1;
-	__builtin_memset(&o->exe, 0, sizeof(o->exe));
-	o->flags &= OWNER_FOREIGN;
+	}
+	/* Not even a copy of the owner: it may be half another one's, who is in a call too. */
+	__builtin_memset(o, 0, sizeof(*o));
+	o->cookie = s->owner.cookie;
+	o->flags = s->owner.flags & OWNER_FOREIGN;
 	current_owner(o);
+	/* A datagram that another program began (MSG_MORE, UDP_CORK) may be completed without
+	 * any hook: then both must be allowed. */
+	if (s->flags & SOCKET_USED && (e->protocol == PROTO_UDP || e->protocol == PROTO_UDPLITE)) {
+		struct owner before = s->owner;
+		if (!same_user(&before, o) && decide(&before, e) != ALLOW) {
+			*o = before;
+			return 1;
+		}
+	}
 	return takes_over(s, o, e);
+}
+
+/* The connection of MPTCP that a socket of the kernel's own is a part of. */
+static __always_inline struct socket_state *whole_mptcp(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	if (!sk || !bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_mptcp_sock)) /* 5.19 */
+		return 0;
+	struct sock *whole = (struct sock *)bpf_skc_to_mptcp_sock(sk);
+	if (!whole)
+		return 0;
+	__u64 cookie = whole->__sk_common.skc_cookie.counter;
+	return bpf_map_lookup_elem(&sockets, &cookie);
 }
 
 static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
@@ -130,6 +152,15 @@ static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
 	e->port = bpf_ntohs((__u16)ctx->user_port);
 	struct owner o = { .cookie = cookie };
 	current_owner(&o);
+	struct socket_state *whole = protocol == PROTO_TCP ? whole_mptcp(ctx) : 0;
+	if (whole) {
+		if (!o.exe.inode) { /* a thread of the kernel opens a further subflow */
+			o = whole->owner;
+			o.cookie = cookie;
+		}
+		if (!whole->inner)
+			whole->inner = cookie;
+	}
 	if (is_foreign(bpf_get_netns_cookie(ctx)))
 		o.flags |= OWNER_FOREIGN;
 
@@ -296,7 +327,9 @@ SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 	receives_no_more(s);
 	if (s->inner) {
 		struct socket_state *inner = bpf_map_lookup_elem(&sockets, &s->inner);
-		if (inner)
+		if (inner && inner->first.verdict != ALLOW) /* it never connected: no last segment */
+			tell_close(s->inner, inner);
+		else if (inner)
 			inner->flags |= SOCKET_RELEASED;
 	}
 	if (s->first.protocol == PROTO_TCP && (sk->state == TCP_ESTABLISHED || sk->state == TCP_CLOSE_WAIT)) {

@@ -81,6 +81,7 @@ static __always_inline void executed(struct task_struct *t, const char *filename
 	e->cgroup = bpf_get_current_cgroup_id();
 	e->when = bpf_ktime_get_boot_ns();
 	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->user_ns = t->cred->user_ns->ns.inum;
 	e->exec_id = p.exec_id;
 	e->exe = p.exe;
 	struct file *f = t->mm->exe_file;
@@ -171,6 +172,7 @@ SEC("iter/task") int each_task(struct bpf_iter__task *ctx)
 	r.parent = t->real_parent->tgid;
 	r.parent_start = t->real_parent->group_leader->start_boottime;
 	r.uid = t->cred->uid.val;
+	r.user_ns = t->cred->user_ns->ns.inum;
 	struct process *old = bpf_map_lookup_elem(&processes, &r.tgid);
 	if (old && old->start == p.start)
 		p = *old; /* what was recorded at exec counts */

@@ -148,6 +148,8 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
 		if (s->first.protocol)
 			count_received(skb, &s->first, &p);
+		if (s->flags & SOCKET_RELEASED && p.flags & TCP_RST)
+			tell_close(cookie, s);
 		return 1;
 	}
 	struct conversation *c = conversation(s, &e);

@@ -161,6 +161,7 @@ struct exec_event {
 	__u64 parent_start, cgroup, when, exec_id;
 	__u32 parent, uid, deleted;
 	__u32 path_len, dir_len, name_len;
+	__u32 user_ns, pad; /* inode number of the user namespace: who has one of their own can show any file at any path */
 	struct executable exe;
 	__u8 names[2 * NAMES]; /* path and dir leaf first, NUL separated, then the file name given to execve */
 };
@@ -197,7 +198,7 @@ struct close_event {
 struct task_record {
 	struct executable exe;
 	__u64 start, parent_start, cgroup;
-	__u32 tgid, parent, uid, exec_id;
+	__u32 tgid, parent, uid, exec_id, user_ns, pad;
 };
 struct file_record {
 	struct executable exe;
