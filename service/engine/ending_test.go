@@ -151,6 +151,34 @@ func TestBeganBefore(t *testing.T) {
 	}
 }
 
+// An end that nobody told of is found when events were lost, and what was measured stays.
+func TestLostEnd(t *testing.T) {
+	w := newWorld(t)
+	p := w.program("one")
+	w.rule(rule.Rule{Action: rule.Allow, Program: rule.Program{Path: p.Path}}, "")
+	a, b := w.connection(p, flow.Out, flow.UDP, "192.0.2.1:443", true), w.connection(p, flow.Out, flow.UDP, "192.0.2.2:443", true)
+	w.is(w.send(to(a, flow.UDP, "192.0.2.3:443")), "passed")
+	left := flow.Traffic{Bytes: flow.Bytes{Sent: 7}}
+	w.kernel.counted[counted{a.Cookie, netip.MustParseAddrPort("192.0.2.3:443")}] = left // of a conversation that outlives its socket
+	w.kernel.gone[a.Cookie] = true
+	w.e.lookForLost()
+	if len(w.live(a.Cookie)) != 2 {
+		t.Fatal("looked though nothing was lost")
+	}
+	w.kernel.lost++
+	w.e.lookForLost()
+	if len(w.live(a.Cookie)) != 0 || len(w.live(b.Cookie)) != 1 {
+		t.Errorf("live: %+v", w.e.live.All())
+	}
+	found := false
+	for _, f := range w.history() {
+		found = found || f.State == flow.Closed && f.Bytes == left.Bytes && f.Remote.Addr.String() == "192.0.2.3"
+	}
+	if !found || w.kernel.peers == 0 {
+		t.Errorf("history: %+v; %d peers forgotten", w.history(), w.kernel.peers)
+	}
+}
+
 // Many flows live: ending what is forbidden takes its time, but nobody waits for long.
 func BenchmarkBlockEndsAmong100000(b *testing.B) {
 	w := newWorld(b)

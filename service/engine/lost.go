@@ -26,7 +26,7 @@ func (e *Engine) lookForLost() {
 	now := e.c.Clock().Since
 	for _, c := range cookies {
 		if _, there := e.c.Kernel.OwnerOfSocket(c); !there && c != 0 {
-			e.Closed(bpf.Closed{Cookie: c, At: now})
+			e.Closed(bpf.Closed{Cookie: c, At: now, Several: true})
 		}
 	}
 	e.c.Log.Warn("events of the kernel were lost", "in all", k.LostEvents, "compared", len(cookies))

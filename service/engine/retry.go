@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"sekisho/app/flow"
@@ -13,6 +14,7 @@ import (
 
 // retry is such an answer.
 type retry struct {
+	flow     flow.Flow // that was answered
 	decision flow.Decision
 	until    time.Time
 	once     bool // the next attempt uses it up
@@ -48,7 +50,7 @@ func (e *Engine) keepRetry(f *flow.Flow, o bpf.Owner, d flow.Decision, once bool
 			e.counters.OverLimit++
 			return
 		}
-		r = &retry{decision: d, until: time.Now().Add(e.settings.Deadline), once: once}
+		r = &retry{flow: *f, decision: d, until: time.Now().Add(e.settings.Deadline), once: once}
 		e.retries[k] = r
 	}
 	if !known(o) || once && d.Verdict == flow.Block {
@@ -72,14 +74,27 @@ func (e *Engine) teachRetry(r *retry) error {
 }
 
 // teachRetries tells the kernel again what holds for next attempts, after everything that
-// it was told has become stale.
-func (e *Engine) teachRetries() (err error) {
-	for _, r := range e.retries {
-		if r.taught && err == nil {
-			err = e.teachRetry(r)
+// it was told has become stale. An answer that was given before a rule or a mode that
+// decides its flow by now is over.
+func (e *Engine) teachRetries() error {
+	var errs []error
+	for k, r := range e.retries {
+		if e.overruled(r) {
+			delete(e.retries, k)
+			e.forgetRetry(r)
+		} else if r.taught {
+			errs = append(errs, e.teachRetry(r))
 		}
 	}
-	return err
+	return errors.Join(errs...)
+}
+
+func (e *Engine) overruled(r *retry) bool {
+	if _, ok := e.first(&r.flow); ok {
+		return true
+	}
+	by, ok := e.rule(&r.flow)
+	return ok && decidedBy(by) != r.decision
 }
 
 func (e *Engine) forgetRetry(r *retry) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
 	"sekisho/app/rule"
@@ -71,6 +72,35 @@ func TestRefusedOnce(t *testing.T) {
 	w.e.Closed(bpf.Closed{Cookie: o.Cookie})
 	if n := len(w.kernel.exacts); n != 0 {
 		t.Errorf("%d decisions are left in the kernel", n)
+	}
+}
+
+// An answer for once does not outlive a change that says otherwise.
+func TestRefusedOnceIsOverruled(t *testing.T) {
+	for name, change := range map[string]func(w *world, p *flow.Process){
+		"by a rule": func(w *world, p *flow.Process) {
+			w.rule(rule.Rule{Action: rule.Block, Program: rule.Program{Path: p.Path}}, "192.0.2.0/24")
+		},
+		"by lockdown": func(w *world, _ *flow.Process) {
+			if err := w.e.SetMode(w.Context(), api.ModeLockdown, 0); err != nil {
+				w.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			p := w.program("inside")
+			w.send(to(w.foreign(p), flow.TCP, "192.0.2.1:443"))
+			q := w.asked(1)[0]
+			w.answer(q, rule.Allow, rule.Once, prompt.DefaultScope(q.Flow))
+			change(w, p)
+			for range 2 {
+				if h := w.send(to(w.foreign(p), flow.TCP, "192.0.2.1:443")); h.String() == "passed" {
+					t.Error("it passed by an answer that was given before")
+				}
+			}
+			w.asked(0)
+		})
 	}
 }
 

@@ -43,7 +43,6 @@ func (e *Engine) replaceSet(rules []rule.Rule) {
 // reconsider makes a change take hold: in the kernel first, then for what waits, then
 // for what lives.
 func (e *Engine) reconsider() {
-	clear(e.retries) // an answer for once was given before this change
 	e.refreshed()
 	e.settleWaiting()
 	e.endForbidden()

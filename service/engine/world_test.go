@@ -32,6 +32,7 @@ type fakeKernel struct {
 	gone     map[uint64]bool
 	counted  map[counted]flow.Traffic
 	peers    int // forgotten
+	lost     uint64
 	owners   map[uint64]bpf.Owner
 }
 
@@ -112,7 +113,9 @@ func (k *fakeKernel) IdentifyAll(paths []string) (map[string]flow.Executable, er
 	return found, nil
 }
 
-func (k *fakeKernel) Counters() (bpf.Counters, error) { return bpf.Counters{}, nil }
+func (k *fakeKernel) Counters() (bpf.Counters, error) {
+	return bpf.Counters{LostEvents: k.lost}, nil
+}
 
 func (k *fakeKernel) OwnerOfSocket(cookie uint64) (bpf.Owner, bool) {
 	k.mu.Lock()

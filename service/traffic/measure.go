@@ -38,9 +38,10 @@ func (l *Live) Set(t flow.Traffic, at time.Time) bool {
 // Last fills in what went in all through the flows of a socket that was closed, and has the
 // kernel forget them. The flows must be out of their Table.
 func Last(m Meter, c bpf.Closed, flows []*Live) error {
+	known := c.Bytes != flow.Bytes{} || c.Packets != flow.Packets{} // else its end was not told
 	if !c.Several {
 		for _, l := range flows { // the first of a socket is what is counted with it
-			if l.State == flow.Open {
+			if l.State == flow.Open && known {
 				l.Bytes, l.Packets = c.Bytes, c.Packets
 				break
 			}
@@ -56,7 +57,7 @@ func Last(m Meter, c bpf.Closed, flows []*Live) error {
 		case ok:
 			l.Bytes, l.Packets = t.Bytes, t.Packets
 			peers = append(peers, p)
-		case first && l.State == flow.Open:
+		case first && known && l.State == flow.Open:
 			l.Bytes, l.Packets = c.Bytes, c.Packets
 			first = false
 		}
