@@ -96,7 +96,7 @@ type attack struct {
 func (a *attackScene) fresh() netip.AddrPort {
 	a.t.Helper()
 	a.n++
-	return netip.AddrPortFrom(a.Remote.AddAddress(fmt.Sprintf("198.51.100.%d", a.n)), 7)
+	return netip.AddrPortFrom(a.Remote.AddAddress(fmt.Sprintf("198.18.%d.%d", a.n/250, a.n%250+1)), 7)
 }
 
 // plan prepares evil with the flags of its program, towards a fresh address.

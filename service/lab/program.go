@@ -103,6 +103,11 @@ func (p *Program) Run(ctx context.Context, args ...string) ([]Outcome, error) {
 	return r.Wait()
 }
 
+// RunOutside is Run where no firewall looks.
+func (p *Program) RunOutside(ctx context.Context, args ...string) ([]Outcome, error) {
+	return p.start(p.host.Command(ctx, append([]string{p.Path}, args...)...)).Wait()
+}
+
 // Running is a program that was started.
 type Running struct {
 	*Command
@@ -113,7 +118,11 @@ type Running struct {
 
 // Start starts the program and returns while it runs; an error is reported by Wait.
 func (p *Program) Start(ctx context.Context, args ...string) *Running {
-	r := &Running{Command: p.Command(ctx, args...), ended: make(chan struct{})}
+	return p.start(p.Command(ctx, args...))
+}
+
+func (p *Program) start(c *Command) *Running {
+	r := &Running{Command: c, ended: make(chan struct{})}
 	r.Stdout = &r.out
 	r.Stderr = os.Stderr
 	if r.startErr = r.Command.Start(); r.startErr != nil {

@@ -28,6 +28,7 @@ type Service struct {
 	daemon  string // program files
 	ctl     string
 	args    []string
+	through []string // the program that starts it, with its arguments
 	notify  string
 	before  []string // traces on the host before the service first ran
 	mu      sync.Mutex
@@ -53,6 +54,10 @@ func Programs(dir string) ServiceOption {
 func Args(args ...string) ServiceOption {
 	return func(s *Service) { s.args = append(s.args, args...) }
 }
+
+// Through has the service started by another program from its next start on: args are
+// that program and what it wants before the command that it is to execute.
+func (s *Service) Through(args ...string) { s.through = args }
 
 // Service starts the service on the host and waits until it is ready. When the test
 // ends it is stopped and cleaned up after; the test fails if anything of it remains in
@@ -92,6 +97,9 @@ func (s *Service) Start() {
 	}
 }
 
+// TryStart is Start for a service that may fail to: it says why.
+func (s *Service) TryStart() error { return s.start() }
+
 func (s *Service) start() error {
 	_ = os.Remove(s.notify)
 	ready, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.notify, Net: "unixgram"})
@@ -99,7 +107,8 @@ func (s *Service) start() error {
 		return err
 	}
 	defer ready.Close()
-	args := append([]string{s.daemon, "--state", s.State, "--socket", s.Socket, "--cgroup", s.host.lab.Filtered}, s.args...)
+	args := append(slices.Clone(s.through), s.daemon, "--state", s.State, "--socket", s.Socket, "--cgroup", s.host.lab.Filtered)
+	args = append(args, s.args...)
 	// It ends with Stop, Kill or the lab, not with the test's context.
 	c := s.host.Command(context.Background(), args...)
 	c.Env = append(os.Environ(), "NOTIFY_SOCKET="+s.notify)

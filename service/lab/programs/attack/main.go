@@ -77,6 +77,7 @@ func main() {
 	// A refusal is an answer too, and goes to whoever watches.
 	if err := do(o); err != nil {
 		fmt.Println(err)
+		time.Sleep(o.hold)
 		os.Exit(1)
 	}
 	fmt.Println("done")

@@ -73,6 +73,7 @@ func main() {
 	payload := flag.String("payload", "sekisho", "what to send")
 	size := flag.Int("size", 0, "send the payload again and again up to this many bytes")
 	hold := flag.Duration("hold", 0, "keep all sockets open this long after the call")
+	tries := flag.Int("tries", 1, "call again up to this often while it is not permitted")
 	flag.DurationVar(&o.timeout, "timeout", time.Second, "give up on answers after this long")
 	flag.StringVar(&o.device, "device", "", "bind the socket to this link")
 	flag.IntVar(&o.mark, "mark", 0, "mark the socket's packets")
@@ -105,7 +106,12 @@ func main() {
 	if *size > 0 {
 		o.payload = o.payload[:*size]
 	}
-	r := outcome(f(o, to))
+	err := f(o, to)
+	for ; *tries > 1 && errors.Is(err, unix.EPERM); *tries-- {
+		time.Sleep(150 * time.Millisecond)
+		err = f(o, to)
+	}
+	r := outcome(err)
 	if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
 		os.Exit(1)
 	}

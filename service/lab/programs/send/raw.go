@@ -34,8 +34,6 @@ var _ = add(map[string]call{
 	"header-igmp":           header(unix.IPPROTO_IGMP, plain, false),
 	"header-ipip":           header(unix.IPPROTO_IPIP, plain, false),
 	"header-options":        headerOptions,
-	"header-length":         headerLength,
-	"header-version":        headerVersion,
 	"fragments":             fragments,
 	"fragment-rest":         fragmentRest,
 	"header6-udp":           header6(unix.IPPROTO_UDP, udpSegmentOf),
@@ -182,35 +180,6 @@ func headerOptions(o options, to []netip.AddrPort) error {
 		b := append(header4(unix.IPPROTO_UDP, netip.Addr{}, a.Addr(), 0, nothing), udpSegmentOf(o, a)...)
 		return transmit(fd, b, netip.AddrPortFrom(a.Addr(), 0), false)
 	})
-}
-
-// headerLength says that the header is shorter than any can be: the kernel then leaves it
-// as it is, so it is complete.
-func headerLength(o options, to []netip.AddrPort) error {
-	return each(to, func(a netip.AddrPort) error {
-		fd, err := o.openHeaders(a.Addr())
-		if err != nil {
-			return err
-		}
-		b := append(header4(unix.IPPROTO_UDP, forged, a.Addr(), 0, nil), udpSegmentOf(o, a)...)
-		b[0] = 4<<4 | 1
-		binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-		binary.BigEndian.PutUint16(b[10:], checksum(b[:20]))
-		return transmit(fd, b, netip.AddrPortFrom(a.Addr(), 0), false)
-	})
-}
-
-// headerVersion sends from a socket of IPv4 what reads as an IPv6 packet to the first
-// destination; it goes to the second.
-func headerVersion(o options, to []netip.AddrPort) error {
-	fd, err := o.openHeaders(to[1].Addr())
-	if err != nil {
-		return err
-	}
-	b := append(header60(unix.IPPROTO_UDP, to[0].Addr()), udpSegmentOf(o, to[0])...)
-	// The kernel takes the second half of the first byte for the length of the header.
-	b[0] = 6<<4 | 5
-	return transmit(fd, b, netip.AddrPortFrom(to[1].Addr(), 0), false)
 }
 
 // fragments sends a datagram in two pieces, the first as small as they get.

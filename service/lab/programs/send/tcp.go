@@ -99,8 +99,8 @@ func repair(o options, fd int, a netip.AddrPort) error {
 	if err := unix.Connect(fd, sockaddr(a)); err != nil {
 		return at("connect", err)
 	}
-	// without the window probe that ends it otherwise
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, unix.TCP_REPAIR_OFF_NO_WP); err != nil {
+	// The kernel asks the other end for its window now.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, unix.TCP_REPAIR_OFF); err != nil {
 		return at("options", err)
 	}
 	return at("send", unix.Send(fd, o.payload, unix.MSG_NOSIGNAL))

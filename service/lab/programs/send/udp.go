@@ -23,7 +23,6 @@ var _ = add(map[string]call{
 	"udp-segment-sendto":   udp(0, segmentTo),
 	"udp-cork":             udp(0, cork),
 	"udp-more":             udp(0, more),
-	"udp-more-reconnect":   moreReconnect,
 	"udp-mapped":           udpMapped,
 	"udp-zerocopy":         udp(0, udpZerocopy),
 	"udp-splice":           udp(0, udpSplice),
@@ -140,23 +139,6 @@ func more(o options, fd int, a netip.AddrPort) error {
 		return at("send", err)
 	}
 	return sendto(o, fd, a)
-}
-
-// moreReconnect begins a datagram to one destination and ends it connected to the next.
-func moreReconnect(o options, to []netip.AddrPort) error {
-	fd, err := o.open(to[0].Addr(), unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return err
-	}
-	for _, a := range to {
-		if err := unix.Sendto(fd, o.payload, unix.MSG_MORE, sockaddr(a)); err != nil {
-			return at("send", err)
-		}
-		if err := unix.Connect(fd, sockaddr(to[0])); err != nil {
-			return at("connect", err)
-		}
-	}
-	return at("send", unix.Send(fd, o.payload, 0))
 }
 
 func udpMapped(o options, to []netip.AddrPort) error {
