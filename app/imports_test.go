@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"service/capture":   {"app/flow", "service/bpf"},
 	"service/enforce":   {"app/flow", "service/bpf"},
 	"service/traffic":   {"app/flow", "service/bpf"},
-	"service/engine":    {"app/flow", "app/rule", "app/prompt", "app/api", "service/bpf"},
+	"service/engine":    {"app/flow", "app/rule", "app/prompt", "app/api", "service/bpf", "service/traffic"},
 	"service/server":    {"app/flow", "app/rule", "app/prompt", "app/api/..."},
 	"service/daemon":    {"app/...", "service/...", "store"},
 
@@ -53,9 +53,9 @@ var imports = map[string][]string{
 	"ui/pictures": {"app/flow", "app/rule", "app/prompt", "app/api", "ui/...", "assets"},
 }
 
-// testImports are what tests alone may import beside that, everywhere: gRPC is never
-// faked, so a client's tests have a real server.
-var testImports = []string{"service/lab", "ui/uitest", "service/server", "service/server/servertest"}
+// testImports are what tests alone may import beside that, everywhere: gRPC and the
+// database are never faked, so a client's tests have a real server, and the engine's a store.
+var testImports = []string{"service/lab", "ui/uitest", "service/server", "service/server/servertest", "service/names", "store"}
 
 // testOnly packages are never linked into a program that is installed.
 var testOnly = []string{"service/lab", "ui/uitest", "service/server/servertest"}

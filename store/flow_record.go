@@ -17,21 +17,23 @@ const maxParents = 32
 // flowRecord is a flow on disk, version 2; the names are short because there are
 // many. The socket's cookie means nothing later and is left out.
 type flowRecord struct {
-	ID       string         `json:"id"`
-	Time     int64          `json:"t,omitempty"`
-	In       bool           `json:"in,omitempty"`
-	Protocol uint8          `json:"p,omitempty"`
-	Process  processRecord  `json:"o"`
-	Local    endpointRecord `json:"l,omitzero"`
-	Remote   endpointRecord `json:"r,omitzero"`
-	Verdict  string         `json:"v"`
-	By       flow.Kind      `json:"k,omitempty"`
-	ByID     string         `json:"i,omitempty"`
-	ByName   string         `json:"n,omitempty"`
-	Sent     uint64         `json:"s,omitempty"`
-	Received uint64         `json:"e,omitempty"`
-	State    flow.State     `json:"a,omitempty"`
-	Ended    int64          `json:"z,omitempty"`
+	ID         string         `json:"id"`
+	Time       int64          `json:"t,omitempty"`
+	In         bool           `json:"in,omitempty"`
+	Protocol   uint8          `json:"p,omitempty"`
+	Process    processRecord  `json:"o"`
+	Local      endpointRecord `json:"l,omitzero"`
+	Remote     endpointRecord `json:"r,omitzero"`
+	Verdict    string         `json:"v"`
+	By         flow.Kind      `json:"k,omitempty"`
+	ByID       string         `json:"i,omitempty"`
+	ByName     string         `json:"n,omitempty"`
+	Sent       uint64         `json:"s,omitempty"`
+	Received   uint64         `json:"e,omitempty"`
+	PacketsOut uint64         `json:"so,omitempty"`
+	PacketsIn  uint64         `json:"si,omitempty"`
+	State      flow.State     `json:"a,omitempty"`
+	Ended      int64          `json:"z,omitempty"`
 }
 
 type endpointRecord struct {
@@ -85,7 +87,7 @@ func newFlowRecord(f flow.Flow) flowRecord {
 		Local: endpointRecord(f.Local), Remote: endpointRecord(f.Remote),
 		Verdict: f.Decision.Verdict.String(), By: f.Decision.By.Kind,
 		ByID: f.Decision.By.ID, ByName: f.Decision.By.Name,
-		Sent: f.Bytes.Sent, Received: f.Bytes.Received, State: f.State, Ended: stamp(f.Ended),
+		Sent: f.Bytes.Sent, Received: f.Bytes.Received, PacketsOut: f.Packets.Sent, PacketsIn: f.Packets.Received, State: f.State, Ended: stamp(f.Ended),
 	}
 	if f.Process != nil {
 		rec.Process = newProcessRecord(f.Process)
@@ -123,7 +125,7 @@ func (rec *flowRecord) flow() (flow.Flow, error) {
 		ID: rec.ID, Time: moment(rec.Time), Protocol: flow.Protocol(rec.Protocol), Process: process,
 		Local: flow.Endpoint(rec.Local), Remote: flow.Endpoint(rec.Remote),
 		Decision: flow.Decision{By: flow.By{Kind: rec.By, ID: rec.ByID, Name: rec.ByName}},
-		Bytes:    flow.Bytes{Sent: rec.Sent, Received: rec.Received}, State: rec.State, Ended: moment(rec.Ended),
+		Bytes:    flow.Bytes{Sent: rec.Sent, Received: rec.Received}, Packets: flow.Packets{Sent: rec.PacketsOut, Received: rec.PacketsIn}, State: rec.State, Ended: moment(rec.Ended),
 	}
 	if rec.In {
 		f.Direction = flow.In

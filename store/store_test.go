@@ -133,7 +133,7 @@ func fullFlow(id string, at time.Time) flow.Flow {
 		Local:    flow.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 5353, Name: "here"},
 		Remote:   flow.Endpoint{Addr: netip.MustParseAddr("2001:db8::1"), Port: 53, Name: "dns.example"},
 		Decision: flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByRule, ID: "12", Name: "py"}},
-		Bytes:    flow.Bytes{Sent: 1, Received: 2}, State: flow.Closed, Ended: at.Add(time.Second),
+		Bytes:    flow.Bytes{Sent: 1, Received: 2}, Packets: flow.Packets{Sent: 3, Received: 4}, State: flow.Closed, Ended: at.Add(time.Second),
 	}
 }
 

@@ -24,6 +24,7 @@ type FlowJSON struct {
 	Verdict   flow.Verdict   `json:"verdict"`
 	By        *flow.By       `json:"by,omitempty"`
 	Bytes     flow.Bytes     `json:"bytes"`
+	Packets   flow.Packets   `json:"packets"`
 	State     flow.State     `json:"state,omitempty"`
 	Ended     time.Time      `json:"ended,omitzero"`
 }
@@ -66,7 +67,7 @@ func ToFlowJSON(f flow.Flow) FlowJSON {
 	j := FlowJSON{
 		ID: f.ID, Time: f.Time.UTC(), Direction: f.Direction, Protocol: f.Protocol.String(),
 		Local: toEndpointJSON(f.Local), Remote: toEndpointJSON(f.Remote),
-		Verdict: f.Decision.Verdict, By: toByJSON(f.Decision.By), Bytes: f.Bytes, State: f.State, Ended: f.Ended.UTC(),
+		Verdict: f.Decision.Verdict, By: toByJSON(f.Decision.By), Bytes: f.Bytes, Packets: f.Packets, State: f.State, Ended: f.Ended.UTC(),
 	}
 	if f.Process != nil {
 		j.Program = toProgramJSON(f.Process)

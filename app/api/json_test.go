@@ -20,7 +20,7 @@ var curl = flow.Flow{
 	Local:    flow.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 40000},
 	Remote:   flow.Endpoint{Addr: netip.MustParseAddr("192.0.2.2"), Port: 443, Name: "example.com"},
 	Decision: flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByRule, ID: "12", Name: "curl"}},
-	Bytes:    flow.Bytes{Sent: 5, Received: 6}, State: flow.Open,
+	Bytes:    flow.Bytes{Sent: 5, Received: 6}, Packets: flow.Packets{Sent: 2, Received: 3}, State: flow.Open,
 }
 
 // The strings are what scripts rely on: they change with the contract alone.
@@ -36,9 +36,9 @@ func TestJSON(t *testing.T) {
 			`"program":{"path":"/usr/bin/curl","name":"curl","pid":42,"uid":1000,"user":"ann","package":"curl","unit":"app.scope","sha256":"ab",` +
 			`"args":["curl","https://example.com"],"parents":[{"path":"/usr/bin/bash","pid":41,"name":"bash"}]},` +
 			`"local":{"address":"192.0.2.1","port":40000},"remote":{"address":"192.0.2.2","port":443,"name":"example.com"},` +
-			`"verdict":"allow","by":{"kind":"rule","id":"12","name":"curl"},"bytes":{"sent":5,"received":6},"state":"open"}`},
+			`"verdict":"allow","by":{"kind":"rule","id":"12","name":"curl"},"bytes":{"sent":5,"received":6},"packets":{"sent":2,"received":3},"state":"open"}`},
 		"flow of nobody": {ToFlowJSON(flow.Flow{ID: "f2", Direction: flow.In, Process: &flow.Process{}}),
-			`{"id":"f2","direction":"in","program":{},"verdict":"waiting","bytes":{"sent":0,"received":0}}`},
+			`{"id":"f2","direction":"in","program":{},"verdict":"waiting","bytes":{"sent":0,"received":0},"packets":{"sent":0,"received":0}}`},
 		"flow of root": {ToFlowJSON(flow.Flow{ID: "f3", Process: &flow.Process{ProcessID: flow.ProcessID{PID: 1}}}).Program,
 			`{"pid":1,"uid":0}`},
 		"prompt": {ToPromptJSON(prompt.Prompt{ID: "p1", Flow: waiting, Flows: 2, Deadline: since, State: prompt.Waiting,

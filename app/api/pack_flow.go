@@ -14,18 +14,20 @@ import (
 // PackFlow writes f as a message.
 func PackFlow(f flow.Flow) *sekishopb.Flow {
 	m := &sekishopb.Flow{
-		Id:        text(f.ID),
-		Time:      packTime(f.Time),
-		Direction: sekishopb.Direction(f.Direction),
-		Protocol:  uint32(f.Protocol),
-		Local:     packEndpoint(f.Local),
-		Remote:    packEndpoint(f.Remote),
-		Cookie:    f.Cookie,
-		Decision:  packDecision(f.Decision),
-		Sent:      f.Bytes.Sent,
-		Received:  f.Bytes.Received,
-		State:     text(string(f.State)),
-		Ended:     packTime(f.Ended),
+		Id:              text(f.ID),
+		Time:            packTime(f.Time),
+		Direction:       sekishopb.Direction(f.Direction),
+		Protocol:        uint32(f.Protocol),
+		Local:           packEndpoint(f.Local),
+		Remote:          packEndpoint(f.Remote),
+		Cookie:          f.Cookie,
+		Decision:        packDecision(f.Decision),
+		Sent:            f.Bytes.Sent,
+		Received:        f.Bytes.Received,
+		PacketsSent:     f.Packets.Sent,
+		PacketsReceived: f.Packets.Received,
+		State:           text(string(f.State)),
+		Ended:           packTime(f.Ended),
 	}
 	if f.Process != nil {
 		m.Process = packProcess(f.Process)
@@ -41,6 +43,7 @@ func UnpackFlow(m *sekishopb.Flow) (flow.Flow, error) {
 		Process: unpackProcess(m.GetProcess()),
 		Cookie:  m.GetCookie(),
 		Bytes:   flow.Bytes{Sent: m.GetSent(), Received: m.GetReceived()},
+		Packets: flow.Packets{Sent: m.GetPacketsSent(), Received: m.GetPacketsReceived()},
 		State:   flow.State(m.GetState()),
 		Ended:   unpackTime(m.GetEnded()),
 	}

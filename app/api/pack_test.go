@@ -109,8 +109,9 @@ var anyFlow = rapid.Custom(func(t *rapid.T) flow.Flow {
 		Process:   anyProcess.Draw(t, "process"),
 		Local:     anyEndpoint.Draw(t, "local"), Remote: anyEndpoint.Draw(t, "remote"),
 		Cookie: rapid.Uint64().Draw(t, "cookie"), Decision: anyDecision.Draw(t, "decision"),
-		Bytes: flow.Bytes{Sent: rapid.Uint64().Draw(t, "sent"), Received: rapid.Uint64().Draw(t, "received")},
-		State: rapid.SampledFrom([]flow.State{"", flow.Open, flow.Closed}).Draw(t, "state"), Ended: anyTime.Draw(t, "ended"),
+		Bytes:   flow.Bytes{Sent: rapid.Uint64().Draw(t, "sent"), Received: rapid.Uint64().Draw(t, "received")},
+		Packets: flow.Packets{Sent: rapid.Uint64().Draw(t, "packets sent"), Received: rapid.Uint64().Draw(t, "packets received")},
+		State:   rapid.SampledFrom([]flow.State{"", flow.Open, flow.Closed}).Draw(t, "state"), Ended: anyTime.Draw(t, "ended"),
 	}
 })
 

@@ -16,6 +16,18 @@ type Bytes struct {
 	Received uint64 `json:"received"`
 }
 
+// Packets counts a flow's packets.
+type Packets struct {
+	Sent     uint64 `json:"sent"`
+	Received uint64 `json:"received"`
+}
+
+// Traffic is all that is counted of a flow.
+type Traffic struct {
+	Bytes   Bytes
+	Packets Packets
+}
+
 // Flow is one conversation. ID is unique while the service's state lives.
 type Flow struct {
 	ID        string
@@ -28,6 +40,7 @@ type Flow struct {
 	Cookie    uint64 // the socket's cookie (SO_COOKIE); 0 if it has none
 	Decision  Decision
 	Bytes     Bytes
+	Packets   Packets
 	State     State
 	Ended     time.Time // zero while open
 }

@@ -55,6 +55,17 @@ func (p Program) DisplayName() string {
 	return ""
 }
 
+// Paths of what sends packets without being a program of a file: rules name it by them.
+const (
+	KernelPath    = "kernel"    // what the kernel itself sends and answers
+	ForwardedPath = "forwarded" // what this machine passes on for others
+)
+
+// IsFile reports whether the program is one that was executed from a file.
+func (p Program) IsFile() bool {
+	return p.Path != "" && p.Path != KernelPath && p.Path != ForwardedPath
+}
+
 // ProcessID names one process for the time that the machine runs: numbers are
 // reused, a number together with its start is not. Start is in nanoseconds since
 // boot on CLOCK_BOOTTIME (task_struct.start_boottime).

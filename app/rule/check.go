@@ -50,6 +50,9 @@ func (l *list) add(operand string, matched bool, what, has, want string) {
 
 func (c *compiled) checkProgram(l *list, q *flow.Process) {
 	p := &c.Program
+	if p.Path == "" && q.Path == flow.ForwardedPath {
+		*l = append(*l, Check{"program", false, "a rule for any program is not about what is passed on for others"})
+	}
 	if p.Path != "" {
 		l.add("program.path", p.Path == q.Path, "program", q.Path, p.Path)
 	}
@@ -80,6 +83,9 @@ func (c *compiled) checkProgram(l *list, q *flow.Process) {
 func (c *compiled) checkRemote(l *list, q *Query) {
 	set := c.Remote.fields()
 	if len(set) == 0 {
+		if q.Named {
+			*l = append(*l, Check{"remote", false, "it names no destination, and only rules that do are about this machine itself"})
+		}
 		return
 	}
 	operand, matched := "remote."+set[0], c.Remote.matches(q)

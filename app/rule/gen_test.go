@@ -14,6 +14,7 @@ import (
 // Few values for each operand, so that random rules and flows meet often.
 var (
 	genPaths   = []string{"/usr/bin/curl", "/usr/bin/python3", "/usr/lib/firefox/firefox"}
+	genNoFiles = []string{flow.KernelPath, flow.ForwardedPath}
 	genScripts = []string{"/home/a/backup.py", "/home/a/sync.py"}
 	genUnits   = []string{"cron.service", "ssh.service"}
 	genSums    = []string{strings.Repeat("a", 64), strings.Repeat("b", 64)}
@@ -23,11 +24,11 @@ var (
 	}
 	genAddrs = []string{
 		"10.0.0.1", "10.0.0.2", "10.0.0.7", "10.0.0.255", "10.0.1.1", "203.0.113.9", "255.255.255.255", "0.0.0.0",
-		"2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1", "::",
+		"2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1", "::", "127.0.0.1", "127.0.0.53", "::1",
 	}
 	genNets = []string{
 		"10.0.0.0/8", "10.0.0.0/24", "10.0.0.0/29", "10.0.0.1/32", "0.0.0.0/0", "203.0.113.0/25",
-		"2001:db8::/32", "2001:db8::/64", "2001:db8::1/128", "::/0", "fe80::/10",
+		"2001:db8::/32", "2001:db8::/64", "2001:db8::1/128", "::/0", "fe80::/10", "127.0.0.0/8", "::1/128",
 	}
 	genPorts     = []uint16{1, 53, 80, 443, 8000, 8500, 65535}
 	genProtocols = []flow.Protocol{flow.TCP, flow.UDP, flow.ICMP, flow.SCTP}
@@ -137,6 +138,9 @@ func genRule(t *rapid.T, n int) Rule {
 	p.Unit = rarely(t, "unit", 6, genUnits)
 	p.Parent = rarely(t, "parent", 6, genPaths)
 	p.SHA256 = rarely(t, "sha256", 6, genSums)
+	if path := rarely(t, "no file", 8, genNoFiles); path != "" {
+		*p = Program{Path: path}
+	}
 	r.Remote = genRemote(t)
 	if rapid.IntRange(0, 2).Draw(t, "protocol?") == 0 {
 		r.Protocol = rapid.SampledFrom(genProtocols).Draw(t, "protocol")
@@ -145,6 +149,9 @@ func genRule(t *rapid.T, n int) Rule {
 		r.Ports = genPortRanges(t)
 	}
 	r.Lifetime = genLifetime(t, r.Created)
+	if r.Lifetime.Kind == Quit && (p.Path == flow.KernelPath || p.Path == flow.ForwardedPath) {
+		r.Lifetime = Lifetime{Kind: Always}
+	}
 	return r
 }
 
@@ -186,6 +193,9 @@ func genKnownProcess(t *rapid.T) *flow.Process {
 		User:      maybe(t, "user", 3, []string{"alice", "bob", "root"}),
 	}
 	p.Path = maybe(t, "path", 9, genPaths)
+	if path := rarely(t, "no file", 5, genNoFiles); path != "" {
+		return &flow.Process{Program: flow.Program{Path: path}, Kernel: path == flow.KernelPath}
+	}
 	p.Script = rarely(t, "script", 3, genScripts)
 	p.Inline = rapid.IntRange(0, 5).Draw(t, "inline") == 0
 	p.Unit = rarely(t, "unit", 2, genUnits)
@@ -206,6 +216,7 @@ func genQuery(t *rapid.T, p *flow.Process) Query {
 		Protocol:  rapid.SampledFrom(genProtocols).Draw(t, "protocol"),
 		LocalPort: rapid.SampledFrom(genPorts).Draw(t, "local port"),
 		LAN:       rapid.Bool().Draw(t, "lan"),
+		Named:     rapid.IntRange(0, 3).Draw(t, "named") == 0,
 	}
 	q.Remote.Port = rapid.SampledFrom(genPorts).Draw(t, "port")
 	if a := maybe(t, "address", 8, genAddrs); a != "" {

@@ -48,6 +48,7 @@ func (c *compiled) live(now Clock) bool { return !c.mayEnd || !Ended(&c.Rule, no
 
 func (c *compiled) matchesFlow(q *Query) bool {
 	return c.Direction.matches(q.Direction) &&
+		(!q.Named || !c.Remote.IsAny()) &&
 		(c.Protocol == flow.AnyProtocol || c.Protocol == q.Protocol) &&
 		(len(c.Ports) == 0 || q.Protocol.HasPorts() && matchesPorts(c.Ports, q.port())) &&
 		c.Remote.matches(q)

@@ -55,6 +55,8 @@ func naiveMatches(r *Rule, q Query) bool {
 		r.Direction == Out && q.Direction == flow.In,
 		r.Direction == In && q.Direction == flow.Out,
 		r.Program.Path != "" && r.Program.Path != p.Path,
+		r.Program.Path == "" && p.Path == "forwarded",
+		q.Named && r.Remote == Remote{},
 		r.Program.Script != "" && (p.Inline || r.Program.Script != p.Script),
 		r.Program.SHA256 != "" && r.Program.SHA256 != p.SHA256,
 		r.Program.Unit != "" && r.Program.Unit != p.Unit,

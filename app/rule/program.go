@@ -28,7 +28,7 @@ func (p *Program) check() error {
 	for _, o := range []struct{ name, value string }{
 		{"program.path", p.Path}, {"program.script", p.Script}, {"program.parent", p.Parent},
 	} {
-		if o.value == "" {
+		if o.value == "" || o.name == "program.path" && !(flow.Program{Path: o.value}).IsFile() {
 			continue
 		}
 		if err := checkPath(o.value); err != nil {
@@ -43,6 +43,9 @@ func (p *Program) check() error {
 	}
 	if err := checkUnit(p.Unit); err != nil {
 		return &OperandError{"program.unit", err}
+	}
+	if p.Path != "" && !(flow.Program{Path: p.Path}).IsFile() && (p.Script != "" || p.SHA256 != "" || p.Unit != "" || p.Parent != "") {
+		return &OperandError{"program.path", badf("%s is no file: it has no script, checksum, unit or parent", p.Path)}
 	}
 	if p.SHA256 != "" && !isSHA256(p.SHA256) {
 		return &OperandError{"program.sha256", errors.New("want 64 hexadecimal digits, as sha256sum prints them")}
@@ -123,8 +126,12 @@ func (r *Rule) weight() (w uint8) {
 }
 
 // matches reports whether every operand that is set is true of process q. Facts that
-// are unknown match nothing.
+// are unknown match nothing. What is passed on for others is no program of this machine's:
+// a rule for any program says nothing of it.
 func (p *Program) matches(q *flow.Process) bool {
+	if q.Path == flow.ForwardedPath && p.Path != q.Path {
+		return false
+	}
 	return (p.Path == "" || p.Path == q.Path) &&
 		(p.Script == "" || p.matchesScript(q)) &&
 		(p.SHA256 == "" || p.SHA256 == q.SHA256) &&

@@ -1,5 +1,7 @@
 package rule
 
+import "sekisho/app/flow"
+
 const (
 	maxID      = 64
 	maxNote    = 1000
@@ -35,6 +37,9 @@ func validateOperands(r *Rule) error {
 	}
 	if err := r.Program.check(); err != nil {
 		return err
+	}
+	if r.Lifetime.Kind == Quit && r.Program.Path != "" && !(flow.Program{Path: r.Program.Path}).IsFile() {
+		return &OperandError{"lifetime", badf("%s never quits: choose boot, until or always", r.Program.Path)}
 	}
 	if err := r.Remote.check(); err != nil {
 		return err

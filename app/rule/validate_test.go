@@ -31,7 +31,12 @@ func TestValidate(t *testing.T) {
 		{"", func(r *Rule) { r.User = "DOMAIN\\alice smith" }, ""},
 		{"", func(r *Rule) { r.Program.Unit = "user@1000.service" }, ""},
 		{"", func(r *Rule) { r.Lifetime = Lifetime{Kind: Quit, Boot: "b", Process: process} }, ""},
+		{"", func(r *Rule) { r.Program.Path = flow.KernelPath }, ""},
+		{"", func(r *Rule) { r.Program.Path = flow.ForwardedPath }, ""},
 
+		{"program.path", func(r *Rule) { r.Program = Program{Path: flow.KernelPath, Script: "/a.py"} }, "kernel is no file"},
+		{"program.parent", func(r *Rule) { r.Program.Parent = flow.KernelPath }, "begin it with /"},
+		{"lifetime", func(r *Rule) { r.Program.Path, r.Lifetime = flow.ForwardedPath, Lifetime{Kind: Quit, Boot: "b"} }, "never quits"},
 		{"action", func(r *Rule) { r.Action = 0 }, "want allow or block"},
 		{"action", func(r *Rule) { r.Action = 3 }, "want allow or block"},
 		{"direction", func(r *Rule) { r.Direction = 3 }, "want out, in or both"},
@@ -101,7 +106,8 @@ func TestValidate(t *testing.T) {
 		if !errors.As(err, &o) || o.Operand != c.operand || !strings.Contains(o.Error(), c.want) || strings.Contains(o.Error(), "\n") {
 			t.Errorf("%s: error %q, want one line with %q", c.operand, err, c.want)
 		}
-		if err := ValidateOperands(r); (err == nil) != (c.operand == "lifetime") {
+		// But for what never quits the lifetime is not an operand.
+		if err := ValidateOperands(r); (err == nil) != (c.operand == "lifetime" && !strings.Contains(c.want, "never quits")) {
 			t.Errorf("%s: without the lifetime: %v", c.operand, err)
 		}
 	}

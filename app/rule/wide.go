@@ -64,7 +64,7 @@ func (s *Set) Wide(p *flow.Process, d flow.Direction, now Clock) Width {
 	done := false // U was found: the rest tells only about other processes
 	for n := range s.walk.of(p.Path) {
 		c := &s.ranked[n]
-		if !c.Direction.matches(d) || !c.live(now) {
+		if !c.Direction.matches(d) || !c.live(now) || p.Path == flow.ForwardedPath && c.Program.Path == "" {
 			continue
 		}
 		w.PerProcess = w.PerProcess || c.traits

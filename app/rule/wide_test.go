@@ -20,7 +20,7 @@ func TestWideNeverContradictsDecide(t *testing.T) {
 			seen[w.Verdict]++
 			for range 12 {
 				q := genQuery(t, p)
-				q.Direction = d
+				q.Direction, q.Named = d, false
 				r, ok := s.Decide(q, now)
 				if contradicts(w, r, ok) {
 					t.Fatalf("%s by %+v, but %+v decides\nof %+v", w.Verdict, w.Rule, r, q)

@@ -59,11 +59,11 @@ func (c *ctl) explain() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&q.Program, "program", "", "the program's file, or any: one that no rule names")
+	f.StringVar(&q.Program, "program", "", "the program's file, kernel, forwarded, or any: one that no rule names")
 	f.StringVar(&q.Script, "script", "", "the script that the program runs")
 	f.StringVar(&to, "to", "", "the other end: a host name or address, and a port")
 	f.StringVar(&protocol, "protocol", "tcp", "tcp, udp, icmp, …")
-	f.StringVar(&direction, "direction", "out", "out (it connects) or in (it is reached; not filtered yet)")
+	f.StringVar(&direction, "direction", "out", "out (it connects) or in (it is reached: --to is by whom, and the program's own port)")
 	f.StringVar(&q.User, "user", "", "whose program it is (administrators may ask for others)")
 	return cmd
 }

@@ -22,11 +22,10 @@ func (c *ctl) mode() *cobra.Command {
   learn      allow it, and note it in the activity
   allow      quietly allow it
   block      quietly block it
-  lockdown   block every outgoing connection, whatever the rules say
+  lockdown   block every connection, whatever the rules say
   off        filter nothing
 
-With --for the old mode comes back by itself. Incoming connections are not filtered
-yet, whatever the mode.`,
+With --for the old mode comes back by itself.`,
 		Example: `  sekishoctl mode
   sudo sekishoctl mode ask
   sudo sekishoctl mode allow --for 15m`,

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"sekisho/app/flow"
 )
 
 // program gives the path that the kernel will know a program by: absolute and without
@@ -15,6 +17,9 @@ import (
 // that is another than was given. A path where no program is (yet) is allowed, with a
 // warning.
 func (c *ctl) program(given string) (string, error) {
+	if given == flow.KernelPath || given == flow.ForwardedPath {
+		return given, nil // no file
+	}
 	path := given
 	if !strings.Contains(path, "/") {
 		var err error

@@ -18,12 +18,20 @@ func (c *ctl) ruleAdd() *cobra.Command {
 		Use:   "add --program PATH --action allow|block",
 		Short: "Make a rule",
 		Long: `Makes a rule and prints its id. What is not given means any: without --to the
-program may connect anywhere (or nowhere), without --port on any port. Incoming connections are not filtered yet: a rule about
-them is kept and waits for that.`,
+program may connect anywhere (or nowhere), without --port on any port.
+
+With --direction in the rule is about who reaches the program: --to is where they come
+from, and --port is the program's own. What this computer says to itself is left alone
+unless --to names it, as localhost or 127.0.0.0/8 does.
+
+--program kernel is what the kernel itself sends and answers, --program forwarded what
+passes through this computer for others, such as containers; rules for any program are
+not about the latter. A file of that name here is ./kernel.`,
 		Example: `  sekishoctl rule add --program /usr/bin/curl --action allow
   sekishoctl rule add --program /usr/bin/curl --action allow --to example.com --port 443 --protocol tcp
   sekishoctl rule add --program /usr/bin/python3 --script ~/backup.py --action allow --to '*.example.com'
   sekishoctl rule add --program firefox --action block --to lan --for 1h
+  sekishoctl rule add --program /usr/sbin/sshd --action allow --direction in --to 192.168.0.0/16 --port 22
   sudo sekishoctl rule add --program any --action block --to 203.0.113.0/24`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -95,12 +103,13 @@ func (c *ctl) ruleEdit() *cobra.Command {
 
 // warnOf says where a rule that was saved does less, or more, than it seems to.
 func (c *ctl) warnOf(r rule.Rule) {
-	if r.Direction != rule.Out {
-		c.complain("warning: incoming connections are not filtered yet; the rule waits for that")
-	}
 	everything := r.Program == (rule.Program{}) && r.User == "" && r.Remote.IsAny() && len(r.Ports) == 0 && r.Protocol == 0
-	if everything && r.Action == rule.Allow && r.Direction != rule.In && r.Enabled {
-		c.complain("warning: this lets every program of every user connect anywhere; sekishoctl rule remove %s takes it back", r.ID)
+	if everything && r.Action == rule.Allow && r.Enabled {
+		what := map[rule.Direction]string{
+			rule.Out: "lets every program of every user connect anywhere", rule.In: "lets anybody reach every program",
+			rule.Both: "lets every program connect anywhere and anybody reach it",
+		}
+		c.complain("warning: this %s; sekishoctl rule remove %s takes it back", what[r.Direction], r.ID)
 	}
 }
 

@@ -21,13 +21,13 @@ type ruleSpec struct {
 }
 
 func (s *ruleSpec) flags(f *pflag.FlagSet) {
-	f.StringVar(&s.program, "program", "", "the program's file, or any")
+	f.StringVar(&s.program, "program", "", "the program's file, any, kernel or forwarded")
 	f.StringVar(&s.script, "script", "", "the script that the program runs, such as backup.py with --program /usr/bin/python3")
 	f.StringVar(&s.unit, "unit", "", "only programs of this systemd unit")
 	f.StringVar(&s.parent, "parent", "", "only programs that this program started")
 	f.StringVar(&s.sha256, "sha256", "", "only if the program's file has this checksum")
 	f.StringVar(&s.action, "action", "", "allow or block")
-	f.StringVar(&s.direction, "direction", "", "out (it connects), in (it is reached; not filtered yet) or both (default out)")
+	f.StringVar(&s.direction, "direction", "", "out (it connects), in (it is reached) or both (default out)")
 	f.StringVar(&s.to, "to", "", "the other end: a host name, *.domain, address, network, lan, list:NAME or any (default any)")
 	f.StringVar(&s.port, "port", "", "443, 8000-8999, or 80,443 (default any)")
 	f.StringVar(&s.protocol, "protocol", "", "tcp, udp, icmp, … (default any)")

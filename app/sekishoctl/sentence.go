@@ -61,6 +61,10 @@ func subject(p rule.Program) string {
 		parts = append(parts, word(p.Script)+" (run by "+word(p.Path)+")")
 	case p.Script != "":
 		parts = append(parts, word(p.Script))
+	case p.Path == flow.KernelPath:
+		parts = append(parts, theKernel)
+	case p.Path == flow.ForwardedPath:
+		parts = append(parts, whatIsForwarded)
 	case p.Path != "":
 		parts = append(parts, word(p.Path))
 	}
@@ -150,6 +154,12 @@ func lifetimeWords(r rule.Rule, now rule.Clock) string {
 	return "always"
 }
 
+// What sends packets without being a program of a file.
+const (
+	theKernel       = "the kernel"
+	whatIsForwarded = "forwarded traffic"
+)
+
 // program names who is behind a flow: the script or the executable, and never a name
 // that a program gave itself.
 func programOf(f flow.Flow) string {
@@ -158,7 +168,9 @@ func programOf(f flow.Flow) string {
 	case p == nil:
 		return "an unknown program"
 	case p.Kernel:
-		return "the kernel"
+		return theKernel
+	case p.Path == flow.ForwardedPath:
+		return whatIsForwarded
 	case p.Script != "":
 		return word(p.Script)
 	case p.Path != "":
@@ -169,7 +181,7 @@ func programOf(f flow.Flow) string {
 
 // nameOf is the program's short name.
 func nameOf(f flow.Flow) string {
-	if f.Process != nil && !f.Process.Kernel {
+	if f.Process != nil && f.Process.IsFile() {
 		if n := f.Process.DisplayName(); n != "" {
 			return word(n)
 		}

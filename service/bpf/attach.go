@@ -49,6 +49,8 @@ func (k *Kernel) Attach(cgroup string) error {
 		// Owners first, verdicts after: a socket must never be judged before it has an owner.
 		{"sock_release", ebpf.AttachCgroupInetSockRelease, p.SockRelease},
 		{"sock_create", ebpf.AttachCGroupInetSockCreate, p.SockCreate},
+		{"post_bind4", ebpf.AttachCGroupInet4PostBind, p.PostBind4},
+		{"post_bind6", ebpf.AttachCGroupInet6PostBind, p.PostBind6},
 		{"connect4", ebpf.AttachCGroupInet4Connect, p.Connect4},
 		{"connect6", ebpf.AttachCGroupInet6Connect, p.Connect6},
 		{"sendmsg4", ebpf.AttachCGroupUDP4Sendmsg, p.Sendmsg4},

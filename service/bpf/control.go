@@ -26,12 +26,15 @@ type Control struct {
 	Generation uint64
 	Netns      uint64  // cookie of the network namespace whose packets can be held
 	Fallback   Verdict // for programs that nothing is known of
-	All        bool    // every program of the machine is filtered
+	// Loopback is for 127.0.0.0/8 and ::1. Allow: passes, whatever is decided of the
+	// program. Depends: only decisions about the very address count. Ask: it is like any.
+	Loopback Verdict
+	All      bool // every program of the machine is filtered
 }
 
 // SetControl writes c.
 func (k *Kernel) SetControl(c Control) error {
-	v := kernelControl{Generation: c.Generation, Netns: c.Netns, Fallback: uint32(c.Fallback)}
+	v := kernelControl{Generation: c.Generation, Netns: c.Netns, Fallback: uint32(c.Fallback), Loopback: uint32(c.Loopback)}
 	if c.All {
 		v.Flags = uint32(kernelControlFlagSCOPE_ALL)
 	}
@@ -47,16 +50,23 @@ func (k *Kernel) Control() (Control, error) {
 	if err := k.objs.Controls.Lookup(uint32(0), &v); err != nil {
 		return Control{}, fmt.Errorf("read control: %w", err)
 	}
-	return Control{Generation: v.Generation, Netns: v.Netns, Fallback: Verdict(v.Fallback), All: v.Flags != 0}, nil
+	return Control{
+		Generation: v.Generation, Netns: v.Netns, Fallback: Verdict(v.Fallback),
+		Loopback: Verdict(v.Loopback), All: v.Flags != 0,
+	}, nil
 }
 
 // ProgramVerdict is what the kernel knows of a program.
 type ProgramVerdict struct {
 	Generation uint64
 	ID         uint64 // subject of its exact decisions; never 0
-	Verdict    Verdict
+	Out, In    Verdict
 	PerProcess bool // decisions are kept by process
 }
+
+// ForwardedExecutable stands for what passes through this machine; the zero Executable
+// for the kernel itself.
+var ForwardedExecutable = flow.Executable{Device: ^uint32(0)}
 
 // SetProgram writes what is known of the program with this identity.
 func (k *Kernel) SetProgram(e flow.Executable, v ProgramVerdict) error {
@@ -89,7 +99,7 @@ func (k *Kernel) Programs(f func(flow.Executable, ProgramVerdict)) error {
 	var p kernelProgram
 	it := k.objs.Programs.Iterate()
 	for it.Next(&e, &p) {
-		f(fromExecutable(e), ProgramVerdict{p.Generation, p.Id, Verdict(p.Verdict), p.PerProcess != 0})
+		f(fromExecutable(e), ProgramVerdict{p.Generation, p.Id, Verdict(p.Verdict[flow.Out]), Verdict(p.Verdict[flow.In]), p.PerProcess != 0})
 	}
 	return it.Err()
 }
@@ -119,24 +129,27 @@ func OfSocket(cookie uint64) Subject { return Subject{cookie, ^uint64(0)} }
 
 func (s Subject) raw() kernelSubject { return kernelSubject{A: s.a, B: s.b} }
 
-// Destination is where an exact decision is for. The zero value is everywhere.
-type Destination struct {
-	Addr     netip.Addr
-	Port     uint16
-	Protocol flow.Protocol
+// Peer is with whom a decision is about. The port is the remote end's for what goes out,
+// and our own for what comes in; in a decision for one socket it is always the remote
+// end's. Without address, port and protocol it is everybody, in that direction.
+type Peer struct {
+	Direction flow.Direction
+	Protocol  flow.Protocol
+	Addr      netip.Addr
+	Port      uint16
 }
 
-func (d Destination) key(s Subject) kernelExactKey {
-	k := kernelExactKey{Subject: s.raw(), Port: d.Port, Protocol: uint8(d.Protocol)}
-	if d.Addr.IsValid() {
-		k.Address = d.Addr.As16()
+func (p Peer) key(s Subject) kernelExactKey {
+	k := kernelExactKey{Subject: s.raw(), Port: p.Port, Protocol: uint8(p.Protocol), Direction: uint8(p.Direction)}
+	if p.Addr.IsValid() {
+		k.Address = p.Addr.As16()
 	}
 	return k
 }
 
-// SetExact writes the decision for a subject and a destination.
-func (k *Kernel) SetExact(s Subject, d Destination, v Verdict, generation uint64) error {
-	key := d.key(s)
+// SetExact writes the decision for a subject and a peer.
+func (k *Kernel) SetExact(s Subject, p Peer, v Verdict, generation uint64) error {
+	key := p.key(s)
 	if err := k.objs.Exacts.Put(&key, &kernelExact{Generation: generation, Verdict: uint32(v)}); err != nil {
 		return fmt.Errorf("write a decision: %w", err)
 	}
@@ -144,8 +157,8 @@ func (k *Kernel) SetExact(s Subject, d Destination, v Verdict, generation uint64
 }
 
 // ForgetExact removes it.
-func (k *Kernel) ForgetExact(s Subject, d Destination) error {
-	key := d.key(s)
+func (k *Kernel) ForgetExact(s Subject, p Peer) error {
+	key := p.key(s)
 	err := k.objs.Exacts.Delete(&key)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil
@@ -156,6 +169,8 @@ func (k *Kernel) ForgetExact(s Subject, d Destination) error {
 // Counters are what the kernel counted since its maps were made.
 type Counters struct {
 	LostEvents, Mismatches, UnknownProcesses, SocketsFull, ForeignRefused uint64
+	LastRefused                                                           uint64 // packets that were undecided where nothing can hold them
+	Untold                                                                uint64 // flows that somebody else made too many of to be shown
 }
 
 // Counters reads them.
@@ -169,7 +184,7 @@ func (k *Kernel) Counters() (Counters, error) {
 	return Counters{
 		LostEvents: v[kernelCounterLOST_EVENTS], Mismatches: v[kernelCounterMISMATCHES],
 		UnknownProcesses: v[kernelCounterUNKNOWN_PROCESSES], SocketsFull: v[kernelCounterSOCKETS_FULL],
-		ForeignRefused: v[kernelCounterFOREIGN_REFUSED],
+		ForeignRefused: v[kernelCounterFOREIGN_REFUSED], LastRefused: v[kernelCounterLAST_REFUSED], Untold: v[kernelCounterUNTOLD],
 	}, nil
 }
 
@@ -178,7 +193,7 @@ func toExecutable(e flow.Executable) *kernelExecutable {
 }
 
 func toProgram(v ProgramVerdict) *kernelProgram {
-	p := &kernelProgram{Generation: v.Generation, Id: v.ID, Verdict: uint32(v.Verdict)}
+	p := &kernelProgram{Generation: v.Generation, Id: v.ID, Verdict: [2]uint8{uint8(v.Out), uint8(v.In)}}
 	if v.PerProcess {
 		p.PerProcess = 1
 	}

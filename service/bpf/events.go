@@ -18,6 +18,7 @@ type Exec struct {
 	ID            flow.ProcessID
 	Parent        flow.ProcessID
 	UID           uint32
+	UserNS        uint32 // inode number of the user namespace
 	Executable    flow.Executable
 	Path          string // as the mounts of the process's namespace show it
 	Dir           string // working folder
@@ -33,19 +34,35 @@ type Exec struct {
 // Fork is a new process that executes what its parent does.
 type Fork struct{ Child, Parent flow.ProcessID }
 
-// Flow is a flow that the kernel decided by itself.
+// Flow is a flow that the kernel decided by itself. Ask means that it was refused, since
+// it is undecided and nothing could hold it.
 type Flow struct {
-	Owner   Owner
-	To      Destination
-	Verdict Verdict
-	At      time.Duration
+	Owner     Owner
+	Direction flow.Direction
+	Protocol  flow.Protocol
+	Remote    netip.AddrPort
+	LocalPort uint16 // 0: not known
+	Verdict   Verdict
+	At        time.Duration
 }
 
-// Closed is a socket's end.
+// Accepted is a TCP connection that a listener's program accepted, on a socket of its own.
+type Accepted struct {
+	Owner     Owner  // its Cookie is the new socket's
+	Listener  uint64 // cookie
+	Remote    netip.AddrPort
+	LocalPort uint16
+	At        time.Duration
+}
+
+// Closed is a socket's end, with what went through its first conversation. If there were
+// Several, Traffic tells of the others until ForgetPeers.
 type Closed struct {
-	Cookie uint64
-	At     time.Duration
-	Bytes  flow.Bytes // all that went through it
+	Cookie  uint64
+	At      time.Duration
+	Bytes   flow.Bytes
+	Packets flow.Packets
+	Several bool
 }
 
 // Events takes what Drain reads, in the order in which it happened.
@@ -54,6 +71,7 @@ type Events interface {
 	Fork(Fork)
 	Exit(flow.ProcessID)
 	Flow(Flow)
+	Accepted(Accepted)
 	Closed(Closed)
 }
 
@@ -107,7 +125,7 @@ func (d *decoder) event(b []byte, to Events) {
 		args := d.args[id]
 		delete(d.args, id)
 		to.Exec(Exec{
-			ID: id, Parent: flow.ProcessID{PID: x.Parent, Start: x.ParentStart}, UID: x.Uid,
+			ID: id, Parent: flow.ProcessID{PID: x.Parent, Start: x.ParentStart}, UID: x.Uid, UserNS: x.UserNs,
 			Executable: fromExecutable(x.Exe), Deleted: x.Deleted != 0,
 			Path:     path(part(x.Names[:], 0, x.PathLen)),
 			Dir:      path(part(x.Names[:], x.PathLen, x.DirLen)),
@@ -124,12 +142,27 @@ func (d *decoder) event(b []byte, to Events) {
 		f := view[kernelFlowEvent](b)
 		to.Flow(Flow{
 			Owner: fromOwner(&f.Owner), Verdict: Verdict(f.Verdict), At: time.Duration(f.When),
-			To: Destination{netip.AddrFrom16(f.Address).Unmap(), f.Port, flow.Protocol(f.Protocol)},
+			Direction: flow.Direction(f.Direction), Protocol: flow.Protocol(f.Protocol),
+			Remote: addrPort(f.Address, f.Port), LocalPort: f.LocalPort,
+		})
+	case kernelEventKindEVENT_ACCEPT:
+		a := view[kernelAcceptEvent](b)
+		to.Accepted(Accepted{
+			Owner: fromOwner(&a.Owner), Listener: a.Listener, At: time.Duration(a.When),
+			Remote: addrPort(a.Address, a.Port), LocalPort: a.LocalPort,
 		})
 	case kernelEventKindEVENT_CLOSE:
 		c := view[kernelCloseEvent](b)
-		to.Closed(Closed{Cookie: c.Cookie, At: time.Duration(c.When), Bytes: flow.Bytes{Sent: c.Sent, Received: c.Received}})
+		to.Closed(Closed{
+			Cookie: c.Cookie, At: time.Duration(c.When), Several: c.Several != 0,
+			Bytes:   flow.Bytes{Sent: c.Sent, Received: c.Received},
+			Packets: flow.Packets{Sent: c.PacketsSent, Received: c.PacketsReceived},
+		})
 	}
+}
+
+func addrPort(a [16]byte, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(a).Unmap(), port)
 }
 
 func part(b []byte, from, to uint32) []byte {

@@ -96,11 +96,19 @@ func (k *Kernel) Close() error {
 
 var _ io.Closer = (*Kernel)(nil)
 
-// Allowed is the classifier's program that matches what may leave, by file descriptor.
-func (k *Kernel) Allowed() int { return k.objs.Allowed.FD() }
+// Classifier is the programs that nftables asks about each packet, by file descriptor.
+type Classifier struct {
+	Allowed, Blocked  int // may leave; is to be refused
+	Arrives, Stopped  int // may be delivered; is to be dropped
+	Passes, PassesNot int // may be forwarded; is to be refused
+	Answer            int // answers a name lookup that we watch
+}
 
-// Blocked is the one that matches what is to be refused.
-func (k *Kernel) Blocked() int { return k.objs.Blocked.FD() }
-
-// Answer is the one that matches answers to name lookups that we watch.
-func (k *Kernel) Answer() int { return k.objs.Answer.FD() }
+// Classifier returns them; they are valid until Close.
+func (k *Kernel) Classifier() Classifier {
+	p := &k.objs.kernelPrograms
+	return Classifier{
+		Allowed: p.Allowed.FD(), Blocked: p.Blocked.FD(), Arrives: p.Arrives.FD(), Stopped: p.Stopped.FD(),
+		Passes: p.Passes.FD(), PassesNot: p.PassesNot.FD(), Answer: p.Answer.FD(),
+	}
+}

@@ -13,6 +13,18 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type kernelAcceptEvent struct {
+	_         structs.HostLayout
+	Head      kernelEvent
+	When      uint64
+	Owner     kernelOwner
+	Listener  uint64
+	Address   [16]uint8
+	Port      uint16
+	LocalPort uint16
+	Pad       uint32
+}
+
 type kernelArgsEvent struct {
 	_         structs.HostLayout
 	Head      kernelEvent
@@ -22,12 +34,16 @@ type kernelArgsEvent struct {
 }
 
 type kernelCloseEvent struct {
-	_        structs.HostLayout
-	Head     kernelEvent
-	Cookie   uint64
-	When     uint64
-	Sent     uint64
-	Received uint64
+	_               structs.HostLayout
+	Head            kernelEvent
+	Cookie          uint64
+	When            uint64
+	Sent            uint64
+	Received        uint64
+	PacketsSent     uint64
+	PacketsReceived uint64
+	Several         uint32
+	Pad             uint32
 }
 
 type kernelControl struct {
@@ -36,6 +52,8 @@ type kernelControl struct {
 	Netns      uint64
 	Fallback   uint32
 	Flags      uint32
+	Loopback   uint32
+	Pad        uint32
 }
 
 type kernelControlFlag uint32
@@ -43,6 +61,32 @@ type kernelControlFlag uint32
 const (
 	kernelControlFlagSCOPE_ALL kernelControlFlag = 1
 )
+
+type kernelConversation struct {
+	_               structs.HostLayout
+	Address         [16]uint8
+	Port            uint16
+	Protocol        uint8
+	Direction       uint8
+	Verdict         uint32
+	Generation      uint64
+	Start           uint64
+	Tgid            uint32
+	ExecId          uint32
+	Sent            uint64
+	Received        uint64
+	PacketsSent     uint64
+	PacketsReceived uint64
+}
+
+type kernelConversationKey struct {
+	_        structs.HostLayout
+	Cookie   uint64
+	Address  [16]uint8
+	Port     uint16
+	Protocol uint8
+	Pad      [5]uint8
+}
 
 type kernelCounter uint32
 
@@ -52,7 +96,16 @@ const (
 	kernelCounterUNKNOWN_PROCESSES kernelCounter = 2
 	kernelCounterSOCKETS_FULL      kernelCounter = 3
 	kernelCounterFOREIGN_REFUSED   kernelCounter = 4
-	kernelCounterCOUNTERS          kernelCounter = 5
+	kernelCounterLAST_REFUSED      kernelCounter = 5
+	kernelCounterUNTOLD            kernelCounter = 6
+	kernelCounterCOUNTERS          kernelCounter = 7
+)
+
+type kernelDirection uint32
+
+const (
+	kernelDirectionOUT kernelDirection = 0
+	kernelDirectionIN  kernelDirection = 1
 )
 
 type kernelEvent struct {
@@ -65,12 +118,13 @@ type kernelEvent struct {
 type kernelEventKind uint32
 
 const (
-	kernelEventKindEVENT_EXEC  kernelEventKind = 1
-	kernelEventKindEVENT_ARGS  kernelEventKind = 2
-	kernelEventKindEVENT_FORK  kernelEventKind = 3
-	kernelEventKindEVENT_EXIT  kernelEventKind = 4
-	kernelEventKindEVENT_FLOW  kernelEventKind = 5
-	kernelEventKindEVENT_CLOSE kernelEventKind = 6
+	kernelEventKindEVENT_EXEC   kernelEventKind = 1
+	kernelEventKindEVENT_ARGS   kernelEventKind = 2
+	kernelEventKindEVENT_FORK   kernelEventKind = 3
+	kernelEventKindEVENT_EXIT   kernelEventKind = 4
+	kernelEventKindEVENT_FLOW   kernelEventKind = 5
+	kernelEventKindEVENT_CLOSE  kernelEventKind = 6
+	kernelEventKindEVENT_ACCEPT kernelEventKind = 7
 )
 
 type kernelExact struct {
@@ -81,12 +135,13 @@ type kernelExact struct {
 }
 
 type kernelExactKey struct {
-	_        structs.HostLayout
-	Subject  kernelSubject
-	Address  [16]uint8
-	Port     uint16
-	Protocol uint8
-	Pad      [5]uint8
+	_         structs.HostLayout
+	Subject   kernelSubject
+	Address   [16]uint8
+	Port      uint16
+	Protocol  uint8
+	Direction uint8
+	Pad       [4]uint8
 }
 
 type kernelExecEvent struct {
@@ -102,6 +157,8 @@ type kernelExecEvent struct {
 	PathLen     uint32
 	DirLen      uint32
 	NameLen     uint32
+	UserNs      uint32
+	Pad         uint32
 	Exe         kernelExecutable
 	Names       [4096]uint8
 }
@@ -124,15 +181,17 @@ type kernelFileRecord struct {
 }
 
 type kernelFlowEvent struct {
-	_        structs.HostLayout
-	Head     kernelEvent
-	When     uint64
-	Owner    kernelOwner
-	Port     uint16
-	Protocol uint8
-	Verdict  uint8
-	Address  [16]uint8
-	Pad      uint32
+	_         structs.HostLayout
+	Head      kernelEvent
+	When      uint64
+	Owner     kernelOwner
+	Address   [16]uint8
+	Port      uint16
+	LocalPort uint16
+	Protocol  uint8
+	Direction uint8
+	Verdict   uint8
+	Pad       uint8
 }
 
 type kernelForkEvent struct {
@@ -148,29 +207,46 @@ type kernelHead struct {
 	Bytes [64]uint8
 }
 
-type kernelOwner struct {
+type kernelHeldPacket struct {
+	_     structs.HostLayout
+	Owner kernelOwner
+	When  uint64
+}
+
+type kernelListener struct {
+	_       structs.HostLayout
+	Owner   kernelOwner
+	Count   uint32
+	Several uint32
+}
+
+type kernelListenerKey struct {
 	_        structs.HostLayout
-	Exe      kernelExecutable
-	Start    uint64
-	Cookie   uint64
-	Tgid     uint32
-	Uid      uint32
-	Flags    uint32
 	Port     uint16
 	Protocol uint8
-	Shown    uint8
-	Address  [16]uint8
-	ExecId   uint32
-	Pad      uint32
+	Pad      uint8
+}
+
+type kernelOwner struct {
+	_      structs.HostLayout
+	Exe    kernelExecutable
+	Start  uint64
+	Cookie uint64
+	Tgid   uint32
+	Uid    uint32
+	Flags  uint32
+	ExecId uint32
 }
 
 type kernelOwnerFlag uint32
 
 const (
-	kernelOwnerFlagOWNER_MISMATCH kernelOwnerFlag = 1
-	kernelOwnerFlagOWNER_UNKNOWN  kernelOwnerFlag = 2
-	kernelOwnerFlagOWNER_FOREIGN  kernelOwnerFlag = 4
-	kernelOwnerFlagOWNER_MISSING  kernelOwnerFlag = 8
+	kernelOwnerFlagOWNER_MISMATCH  kernelOwnerFlag = 1
+	kernelOwnerFlagOWNER_UNKNOWN   kernelOwnerFlag = 2
+	kernelOwnerFlagOWNER_FOREIGN   kernelOwnerFlag = 4
+	kernelOwnerFlagOWNER_MISSING   kernelOwnerFlag = 8
+	kernelOwnerFlagOWNER_KERNEL    kernelOwnerFlag = 16
+	kernelOwnerFlagOWNER_FORWARDED kernelOwnerFlag = 32
 )
 
 type kernelProcess struct {
@@ -184,8 +260,9 @@ type kernelProgram struct {
 	_          structs.HostLayout
 	Generation uint64
 	Id         uint64
-	Verdict    uint32
-	PerProcess uint32
+	Verdict    [2]uint8
+	PerProcess uint8
+	Pad        [5]uint8
 }
 
 type kernelQuery struct {
@@ -195,17 +272,48 @@ type kernelQuery struct {
 	Id         uint16
 }
 
+type kernelSeveral uint32
+
+const (
+	kernelSeveralPROGRAMS  kernelSeveral = 1
+	kernelSeveralPROCESSES kernelSeveral = 2
+)
+
+type kernelSocketFlag uint32
+
+const (
+	kernelSocketFlagSOCKET_USED     kernelSocketFlag = 1
+	kernelSocketFlagSOCKET_SEVERAL  kernelSocketFlag = 2
+	kernelSocketFlagSOCKET_RAW      kernelSocketFlag = 4
+	kernelSocketFlagSOCKET_RELEASED kernelSocketFlag = 8
+	kernelSocketFlagSOCKET_INNER    kernelSocketFlag = 16
+)
+
 type kernelSocketRecord struct {
-	_      structs.HostLayout
-	Owner  kernelOwner
-	Cgroup uint64
+	_         structs.HostLayout
+	Owner     kernelOwner
+	Cgroup    uint64
+	Address   [16]uint8
+	Port      uint16
+	LocalPort uint16
+	Protocol  uint8
+	State     uint8
+	Pad       [2]uint8
 }
 
 type kernelSocketState struct {
-	_        structs.HostLayout
-	Owner    kernelOwner
-	Sent     uint64
-	Received uint64
+	_          structs.HostLayout
+	Owner      kernelOwner
+	AskedUntil uint64
+	AskedPort  uint16
+	Port       uint16
+	Protocol   uint8
+	Pad        [3]uint8
+	Flags      uint32
+	Pad2       uint32
+	Inner      uint64
+	Told       uint64
+	First      kernelConversation
 }
 
 type kernelSubject struct {
@@ -224,6 +332,8 @@ type kernelTaskRecord struct {
 	Parent      uint32
 	Uid         uint32
 	ExecId      uint32
+	UserNs      uint32
+	Pad         uint32
 }
 
 type kernelVerdict uint32
@@ -239,52 +349,76 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	kernelMapArgsScratch      = "args_scratch"
-	kernelMapControls         = "controls"
-	kernelMapCounters         = "counters"
-	kernelMapEvents           = "events"
-	kernelMapExacts           = "exacts"
-	kernelMapExecScratch      = "exec_scratch"
-	kernelMapHeld             = "held"
-	kernelMapProcesses        = "processes"
-	kernelMapPrograms         = "programs"
-	kernelMapQueries          = "queries"
-	kernelMapSockets          = "sockets"
-	kernelProgAllowed         = "allowed"
-	kernelProgAnswer          = "answer"
-	kernelProgBlocked         = "blocked"
-	kernelProgConnect4        = "connect4"
-	kernelProgConnect6        = "connect6"
-	kernelProgEachFile        = "each_file"
-	kernelProgEachSocket      = "each_socket"
-	kernelProgEachTask        = "each_task"
-	kernelProgOnExec          = "on_exec"
-	kernelProgOnExecClassic   = "on_exec_classic"
-	kernelProgOnExit          = "on_exit"
-	kernelProgOnExitClassic   = "on_exit_classic"
-	kernelProgOnFork          = "on_fork"
-	kernelProgReceived        = "received"
-	kernelProgSendmsg4        = "sendmsg4"
-	kernelProgSendmsg6        = "sendmsg6"
-	kernelProgSent            = "sent"
-	kernelProgSockCreate      = "sock_create"
-	kernelProgSockRelease     = "sock_release"
-	kernelVarIdentifyTgid     = "identify_tgid"
-	kernelVarKeepArgsEvent    = "keep_args_event"
-	kernelVarKeepCloseEvent   = "keep_close_event"
-	kernelVarKeepControlFlag  = "keep_control_flag"
-	kernelVarKeepCounter      = "keep_counter"
-	kernelVarKeepEvent        = "keep_event"
-	kernelVarKeepEventKind    = "keep_event_kind"
-	kernelVarKeepExecEvent    = "keep_exec_event"
-	kernelVarKeepFileRecord   = "keep_file_record"
-	kernelVarKeepFlowEvent    = "keep_flow_event"
-	kernelVarKeepForkEvent    = "keep_fork_event"
-	kernelVarKeepOwnerFlag    = "keep_owner_flag"
-	kernelVarKeepSocketRecord = "keep_socket_record"
-	kernelVarKeepSocketState  = "keep_socket_state"
-	kernelVarKeepTaskRecord   = "keep_task_record"
-	kernelVarKeepVerdict      = "keep_verdict"
+	kernelMapArgsScratch         = "args_scratch"
+	kernelMapConnecting          = "connecting"
+	kernelMapControls            = "controls"
+	kernelMapConversations       = "conversations"
+	kernelMapCounters            = "counters"
+	kernelMapEvents              = "events"
+	kernelMapExacts              = "exacts"
+	kernelMapExecScratch         = "exec_scratch"
+	kernelMapHeld                = "held"
+	kernelMapLetGo               = "let_go"
+	kernelMapListeners           = "listeners"
+	kernelMapNamespaces          = "namespaces"
+	kernelMapProcesses           = "processes"
+	kernelMapPrograms            = "programs"
+	kernelMapQueries             = "queries"
+	kernelMapReadUntil           = "read_until"
+	kernelMapShownLast           = "shown_last"
+	kernelMapSockets             = "sockets"
+	kernelProgAllowed            = "allowed"
+	kernelProgAnswer             = "answer"
+	kernelProgArrives            = "arrives"
+	kernelProgBlocked            = "blocked"
+	kernelProgConnect4           = "connect4"
+	kernelProgConnect6           = "connect6"
+	kernelProgEachFile           = "each_file"
+	kernelProgEachSocket         = "each_socket"
+	kernelProgEachTask           = "each_task"
+	kernelProgOnExec             = "on_exec"
+	kernelProgOnExecClassic      = "on_exec_classic"
+	kernelProgOnExit             = "on_exit"
+	kernelProgOnExitClassic      = "on_exit_classic"
+	kernelProgOnFork             = "on_fork"
+	kernelProgPasses             = "passes"
+	kernelProgPassesNot          = "passes_not"
+	kernelProgPostBind4          = "post_bind4"
+	kernelProgPostBind6          = "post_bind6"
+	kernelProgReceived           = "received"
+	kernelProgSendmsg4           = "sendmsg4"
+	kernelProgSendmsg6           = "sendmsg6"
+	kernelProgSent               = "sent"
+	kernelProgSockCreate         = "sock_create"
+	kernelProgSockRelease        = "sock_release"
+	kernelProgStopped            = "stopped"
+	kernelVarIdentifyTgid        = "identify_tgid"
+	kernelVarKeepAcceptEvent     = "keep_accept_event"
+	kernelVarKeepArgsEvent       = "keep_args_event"
+	kernelVarKeepCloseEvent      = "keep_close_event"
+	kernelVarKeepControlFlag     = "keep_control_flag"
+	kernelVarKeepConversation    = "keep_conversation"
+	kernelVarKeepConversationKey = "keep_conversation_key"
+	kernelVarKeepCounter         = "keep_counter"
+	kernelVarKeepDirection       = "keep_direction"
+	kernelVarKeepEvent           = "keep_event"
+	kernelVarKeepEventKind       = "keep_event_kind"
+	kernelVarKeepExecEvent       = "keep_exec_event"
+	kernelVarKeepFileRecord      = "keep_file_record"
+	kernelVarKeepFlowEvent       = "keep_flow_event"
+	kernelVarKeepForkEvent       = "keep_fork_event"
+	kernelVarKeepHeldPacket      = "keep_held_packet"
+	kernelVarKeepListener        = "keep_listener"
+	kernelVarKeepListenerKey     = "keep_listener_key"
+	kernelVarKeepOwnerFlag       = "keep_owner_flag"
+	kernelVarKeepSeveral         = "keep_several"
+	kernelVarKeepSocketFlag      = "keep_socket_flag"
+	kernelVarKeepSocketRecord    = "keep_socket_record"
+	kernelVarKeepSocketState     = "keep_socket_state"
+	kernelVarKeepTaskRecord      = "keep_task_record"
+	kernelVarKeepVerdict         = "keep_verdict"
+	kernelVarNewConversation     = "new_conversation"
+	kernelVarNewSocket           = "new_socket"
 )
 
 // loadKernel returns the embedded CollectionSpec for kernel.
@@ -331,6 +465,7 @@ type kernelSpecs struct {
 type kernelProgramSpecs struct {
 	Allowed       *ebpf.ProgramSpec `ebpf:"allowed"`
 	Answer        *ebpf.ProgramSpec `ebpf:"answer"`
+	Arrives       *ebpf.ProgramSpec `ebpf:"arrives"`
 	Blocked       *ebpf.ProgramSpec `ebpf:"blocked"`
 	Connect4      *ebpf.ProgramSpec `ebpf:"connect4"`
 	Connect6      *ebpf.ProgramSpec `ebpf:"connect6"`
@@ -342,51 +477,74 @@ type kernelProgramSpecs struct {
 	OnExit        *ebpf.ProgramSpec `ebpf:"on_exit"`
 	OnExitClassic *ebpf.ProgramSpec `ebpf:"on_exit_classic"`
 	OnFork        *ebpf.ProgramSpec `ebpf:"on_fork"`
+	Passes        *ebpf.ProgramSpec `ebpf:"passes"`
+	PassesNot     *ebpf.ProgramSpec `ebpf:"passes_not"`
+	PostBind4     *ebpf.ProgramSpec `ebpf:"post_bind4"`
+	PostBind6     *ebpf.ProgramSpec `ebpf:"post_bind6"`
 	Received      *ebpf.ProgramSpec `ebpf:"received"`
 	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
 	Sent          *ebpf.ProgramSpec `ebpf:"sent"`
 	SockCreate    *ebpf.ProgramSpec `ebpf:"sock_create"`
 	SockRelease   *ebpf.ProgramSpec `ebpf:"sock_release"`
+	Stopped       *ebpf.ProgramSpec `ebpf:"stopped"`
 }
 
 // kernelMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelMapSpecs struct {
-	ArgsScratch *ebpf.MapSpec `ebpf:"args_scratch"`
-	Controls    *ebpf.MapSpec `ebpf:"controls"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Exacts      *ebpf.MapSpec `ebpf:"exacts"`
-	ExecScratch *ebpf.MapSpec `ebpf:"exec_scratch"`
-	Held        *ebpf.MapSpec `ebpf:"held"`
-	Processes   *ebpf.MapSpec `ebpf:"processes"`
-	Programs    *ebpf.MapSpec `ebpf:"programs"`
-	Queries     *ebpf.MapSpec `ebpf:"queries"`
-	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
+	ArgsScratch   *ebpf.MapSpec `ebpf:"args_scratch"`
+	Connecting    *ebpf.MapSpec `ebpf:"connecting"`
+	Controls      *ebpf.MapSpec `ebpf:"controls"`
+	Conversations *ebpf.MapSpec `ebpf:"conversations"`
+	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
+	Exacts        *ebpf.MapSpec `ebpf:"exacts"`
+	ExecScratch   *ebpf.MapSpec `ebpf:"exec_scratch"`
+	Held          *ebpf.MapSpec `ebpf:"held"`
+	LetGo         *ebpf.MapSpec `ebpf:"let_go"`
+	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
+	Namespaces    *ebpf.MapSpec `ebpf:"namespaces"`
+	Processes     *ebpf.MapSpec `ebpf:"processes"`
+	Programs      *ebpf.MapSpec `ebpf:"programs"`
+	Queries       *ebpf.MapSpec `ebpf:"queries"`
+	ReadUntil     *ebpf.MapSpec `ebpf:"read_until"`
+	ShownLast     *ebpf.MapSpec `ebpf:"shown_last"`
+	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
 }
 
 // kernelVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
-	IdentifyTgid     *ebpf.VariableSpec `ebpf:"identify_tgid"`
-	KeepArgsEvent    *ebpf.VariableSpec `ebpf:"keep_args_event"`
-	KeepCloseEvent   *ebpf.VariableSpec `ebpf:"keep_close_event"`
-	KeepControlFlag  *ebpf.VariableSpec `ebpf:"keep_control_flag"`
-	KeepCounter      *ebpf.VariableSpec `ebpf:"keep_counter"`
-	KeepEvent        *ebpf.VariableSpec `ebpf:"keep_event"`
-	KeepEventKind    *ebpf.VariableSpec `ebpf:"keep_event_kind"`
-	KeepExecEvent    *ebpf.VariableSpec `ebpf:"keep_exec_event"`
-	KeepFileRecord   *ebpf.VariableSpec `ebpf:"keep_file_record"`
-	KeepFlowEvent    *ebpf.VariableSpec `ebpf:"keep_flow_event"`
-	KeepForkEvent    *ebpf.VariableSpec `ebpf:"keep_fork_event"`
-	KeepOwnerFlag    *ebpf.VariableSpec `ebpf:"keep_owner_flag"`
-	KeepSocketRecord *ebpf.VariableSpec `ebpf:"keep_socket_record"`
-	KeepSocketState  *ebpf.VariableSpec `ebpf:"keep_socket_state"`
-	KeepTaskRecord   *ebpf.VariableSpec `ebpf:"keep_task_record"`
-	KeepVerdict      *ebpf.VariableSpec `ebpf:"keep_verdict"`
+	IdentifyTgid        *ebpf.VariableSpec `ebpf:"identify_tgid"`
+	KeepAcceptEvent     *ebpf.VariableSpec `ebpf:"keep_accept_event"`
+	KeepArgsEvent       *ebpf.VariableSpec `ebpf:"keep_args_event"`
+	KeepCloseEvent      *ebpf.VariableSpec `ebpf:"keep_close_event"`
+	KeepControlFlag     *ebpf.VariableSpec `ebpf:"keep_control_flag"`
+	KeepConversation    *ebpf.VariableSpec `ebpf:"keep_conversation"`
+	KeepConversationKey *ebpf.VariableSpec `ebpf:"keep_conversation_key"`
+	KeepCounter         *ebpf.VariableSpec `ebpf:"keep_counter"`
+	KeepDirection       *ebpf.VariableSpec `ebpf:"keep_direction"`
+	KeepEvent           *ebpf.VariableSpec `ebpf:"keep_event"`
+	KeepEventKind       *ebpf.VariableSpec `ebpf:"keep_event_kind"`
+	KeepExecEvent       *ebpf.VariableSpec `ebpf:"keep_exec_event"`
+	KeepFileRecord      *ebpf.VariableSpec `ebpf:"keep_file_record"`
+	KeepFlowEvent       *ebpf.VariableSpec `ebpf:"keep_flow_event"`
+	KeepForkEvent       *ebpf.VariableSpec `ebpf:"keep_fork_event"`
+	KeepHeldPacket      *ebpf.VariableSpec `ebpf:"keep_held_packet"`
+	KeepListener        *ebpf.VariableSpec `ebpf:"keep_listener"`
+	KeepListenerKey     *ebpf.VariableSpec `ebpf:"keep_listener_key"`
+	KeepOwnerFlag       *ebpf.VariableSpec `ebpf:"keep_owner_flag"`
+	KeepSeveral         *ebpf.VariableSpec `ebpf:"keep_several"`
+	KeepSocketFlag      *ebpf.VariableSpec `ebpf:"keep_socket_flag"`
+	KeepSocketRecord    *ebpf.VariableSpec `ebpf:"keep_socket_record"`
+	KeepSocketState     *ebpf.VariableSpec `ebpf:"keep_socket_state"`
+	KeepTaskRecord      *ebpf.VariableSpec `ebpf:"keep_task_record"`
+	KeepVerdict         *ebpf.VariableSpec `ebpf:"keep_verdict"`
+	NewConversation     *ebpf.VariableSpec `ebpf:"new_conversation"`
+	NewSocket           *ebpf.VariableSpec `ebpf:"new_socket"`
 }
 
 // kernelObjects contains all objects after they have been loaded into the kernel.
@@ -409,31 +567,45 @@ func (o *kernelObjects) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelMaps struct {
-	ArgsScratch *ebpf.Map `ebpf:"args_scratch"`
-	Controls    *ebpf.Map `ebpf:"controls"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Exacts      *ebpf.Map `ebpf:"exacts"`
-	ExecScratch *ebpf.Map `ebpf:"exec_scratch"`
-	Held        *ebpf.Map `ebpf:"held"`
-	Processes   *ebpf.Map `ebpf:"processes"`
-	Programs    *ebpf.Map `ebpf:"programs"`
-	Queries     *ebpf.Map `ebpf:"queries"`
-	Sockets     *ebpf.Map `ebpf:"sockets"`
+	ArgsScratch   *ebpf.Map `ebpf:"args_scratch"`
+	Connecting    *ebpf.Map `ebpf:"connecting"`
+	Controls      *ebpf.Map `ebpf:"controls"`
+	Conversations *ebpf.Map `ebpf:"conversations"`
+	Counters      *ebpf.Map `ebpf:"counters"`
+	Events        *ebpf.Map `ebpf:"events"`
+	Exacts        *ebpf.Map `ebpf:"exacts"`
+	ExecScratch   *ebpf.Map `ebpf:"exec_scratch"`
+	Held          *ebpf.Map `ebpf:"held"`
+	LetGo         *ebpf.Map `ebpf:"let_go"`
+	Listeners     *ebpf.Map `ebpf:"listeners"`
+	Namespaces    *ebpf.Map `ebpf:"namespaces"`
+	Processes     *ebpf.Map `ebpf:"processes"`
+	Programs      *ebpf.Map `ebpf:"programs"`
+	Queries       *ebpf.Map `ebpf:"queries"`
+	ReadUntil     *ebpf.Map `ebpf:"read_until"`
+	ShownLast     *ebpf.Map `ebpf:"shown_last"`
+	Sockets       *ebpf.Map `ebpf:"sockets"`
 }
 
 func (m *kernelMaps) Close() error {
 	return _KernelClose(
 		m.ArgsScratch,
+		m.Connecting,
 		m.Controls,
+		m.Conversations,
 		m.Counters,
 		m.Events,
 		m.Exacts,
 		m.ExecScratch,
 		m.Held,
+		m.LetGo,
+		m.Listeners,
+		m.Namespaces,
 		m.Processes,
 		m.Programs,
 		m.Queries,
+		m.ReadUntil,
+		m.ShownLast,
 		m.Sockets,
 	)
 }
@@ -442,22 +614,33 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
-	IdentifyTgid     *ebpf.Variable `ebpf:"identify_tgid"`
-	KeepArgsEvent    *ebpf.Variable `ebpf:"keep_args_event"`
-	KeepCloseEvent   *ebpf.Variable `ebpf:"keep_close_event"`
-	KeepControlFlag  *ebpf.Variable `ebpf:"keep_control_flag"`
-	KeepCounter      *ebpf.Variable `ebpf:"keep_counter"`
-	KeepEvent        *ebpf.Variable `ebpf:"keep_event"`
-	KeepEventKind    *ebpf.Variable `ebpf:"keep_event_kind"`
-	KeepExecEvent    *ebpf.Variable `ebpf:"keep_exec_event"`
-	KeepFileRecord   *ebpf.Variable `ebpf:"keep_file_record"`
-	KeepFlowEvent    *ebpf.Variable `ebpf:"keep_flow_event"`
-	KeepForkEvent    *ebpf.Variable `ebpf:"keep_fork_event"`
-	KeepOwnerFlag    *ebpf.Variable `ebpf:"keep_owner_flag"`
-	KeepSocketRecord *ebpf.Variable `ebpf:"keep_socket_record"`
-	KeepSocketState  *ebpf.Variable `ebpf:"keep_socket_state"`
-	KeepTaskRecord   *ebpf.Variable `ebpf:"keep_task_record"`
-	KeepVerdict      *ebpf.Variable `ebpf:"keep_verdict"`
+	IdentifyTgid        *ebpf.Variable `ebpf:"identify_tgid"`
+	KeepAcceptEvent     *ebpf.Variable `ebpf:"keep_accept_event"`
+	KeepArgsEvent       *ebpf.Variable `ebpf:"keep_args_event"`
+	KeepCloseEvent      *ebpf.Variable `ebpf:"keep_close_event"`
+	KeepControlFlag     *ebpf.Variable `ebpf:"keep_control_flag"`
+	KeepConversation    *ebpf.Variable `ebpf:"keep_conversation"`
+	KeepConversationKey *ebpf.Variable `ebpf:"keep_conversation_key"`
+	KeepCounter         *ebpf.Variable `ebpf:"keep_counter"`
+	KeepDirection       *ebpf.Variable `ebpf:"keep_direction"`
+	KeepEvent           *ebpf.Variable `ebpf:"keep_event"`
+	KeepEventKind       *ebpf.Variable `ebpf:"keep_event_kind"`
+	KeepExecEvent       *ebpf.Variable `ebpf:"keep_exec_event"`
+	KeepFileRecord      *ebpf.Variable `ebpf:"keep_file_record"`
+	KeepFlowEvent       *ebpf.Variable `ebpf:"keep_flow_event"`
+	KeepForkEvent       *ebpf.Variable `ebpf:"keep_fork_event"`
+	KeepHeldPacket      *ebpf.Variable `ebpf:"keep_held_packet"`
+	KeepListener        *ebpf.Variable `ebpf:"keep_listener"`
+	KeepListenerKey     *ebpf.Variable `ebpf:"keep_listener_key"`
+	KeepOwnerFlag       *ebpf.Variable `ebpf:"keep_owner_flag"`
+	KeepSeveral         *ebpf.Variable `ebpf:"keep_several"`
+	KeepSocketFlag      *ebpf.Variable `ebpf:"keep_socket_flag"`
+	KeepSocketRecord    *ebpf.Variable `ebpf:"keep_socket_record"`
+	KeepSocketState     *ebpf.Variable `ebpf:"keep_socket_state"`
+	KeepTaskRecord      *ebpf.Variable `ebpf:"keep_task_record"`
+	KeepVerdict         *ebpf.Variable `ebpf:"keep_verdict"`
+	NewConversation     *ebpf.Variable `ebpf:"new_conversation"`
+	NewSocket           *ebpf.Variable `ebpf:"new_socket"`
 }
 
 // kernelPrograms contains all programs after they have been loaded into the kernel.
@@ -466,6 +649,7 @@ type kernelVariables struct {
 type kernelPrograms struct {
 	Allowed       *ebpf.Program `ebpf:"allowed"`
 	Answer        *ebpf.Program `ebpf:"answer"`
+	Arrives       *ebpf.Program `ebpf:"arrives"`
 	Blocked       *ebpf.Program `ebpf:"blocked"`
 	Connect4      *ebpf.Program `ebpf:"connect4"`
 	Connect6      *ebpf.Program `ebpf:"connect6"`
@@ -477,18 +661,24 @@ type kernelPrograms struct {
 	OnExit        *ebpf.Program `ebpf:"on_exit"`
 	OnExitClassic *ebpf.Program `ebpf:"on_exit_classic"`
 	OnFork        *ebpf.Program `ebpf:"on_fork"`
+	Passes        *ebpf.Program `ebpf:"passes"`
+	PassesNot     *ebpf.Program `ebpf:"passes_not"`
+	PostBind4     *ebpf.Program `ebpf:"post_bind4"`
+	PostBind6     *ebpf.Program `ebpf:"post_bind6"`
 	Received      *ebpf.Program `ebpf:"received"`
 	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
 	Sent          *ebpf.Program `ebpf:"sent"`
 	SockCreate    *ebpf.Program `ebpf:"sock_create"`
 	SockRelease   *ebpf.Program `ebpf:"sock_release"`
+	Stopped       *ebpf.Program `ebpf:"stopped"`
 }
 
 func (p *kernelPrograms) Close() error {
 	return _KernelClose(
 		p.Allowed,
 		p.Answer,
+		p.Arrives,
 		p.Blocked,
 		p.Connect4,
 		p.Connect6,
@@ -500,12 +690,17 @@ func (p *kernelPrograms) Close() error {
 		p.OnExit,
 		p.OnExitClassic,
 		p.OnFork,
+		p.Passes,
+		p.PassesNot,
+		p.PostBind4,
+		p.PostBind6,
 		p.Received,
 		p.Sendmsg4,
 		p.Sendmsg6,
 		p.Sent,
 		p.SockCreate,
 		p.SockRelease,
+		p.Stopped,
 	)
 }
 

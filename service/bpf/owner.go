@@ -2,7 +2,13 @@ package bpf
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net/netip"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"sekisho/app/flow"
 )
@@ -18,6 +24,8 @@ type Owner struct {
 	Unknown    bool // nothing was recorded at exec
 	Foreign    bool // in another network namespace
 	Missing    bool // the socket has no owner that we know
+	Kernel     bool // the kernel itself: no program
+	Forwarded  bool // another machine or namespace, through this one
 }
 
 func fromOwner(o *kernelOwner) Owner {
@@ -27,6 +35,7 @@ func fromOwner(o *kernelOwner) Owner {
 		ExecID: o.ExecId, UID: o.Uid, Cookie: o.Cookie,
 		Mismatch: f&kernelOwnerFlagOWNER_MISMATCH != 0, Unknown: f&kernelOwnerFlagOWNER_UNKNOWN != 0,
 		Foreign: f&kernelOwnerFlagOWNER_FOREIGN != 0, Missing: f&kernelOwnerFlagOWNER_MISSING != 0,
+		Kernel: f&kernelOwnerFlagOWNER_KERNEL != 0, Forwarded: f&kernelOwnerFlagOWNER_FORWARDED != 0,
 	}
 }
 
@@ -34,21 +43,83 @@ func fromOwner(o *kernelOwner) Owner {
 // classifier left the owner under the packet's own first bytes.
 func (k *Kernel) OwnerOfPacket(packet []byte) (Owner, bool) {
 	h := head(packet)
-	var o kernelOwner
-	if err := k.objs.Held.Lookup(&h, &o); err != nil {
+	var held kernelHeldPacket
+	if err := k.objs.Held.Lookup(&h, &held); err != nil {
 		return Owner{}, false
 	}
-	return fromOwner(&o), true
+	// Packets come in the order in which they were held.
+	if err := k.objs.ReadUntil.Put(uint32(0), held.When); err != nil {
+		return Owner{}, false
+	}
+	return fromOwner(&held.Owner), true
 }
 
-// Traffic is the payload in bytes that went through the socket with this cookie so far;
-// false if the socket is gone or not one that is counted.
-func (k *Kernel) Traffic(cookie uint64) (flow.Bytes, bool) {
+// OwnerOfSocket finds whose the socket with this cookie is; false if it is not under our eye.
+func (k *Kernel) OwnerOfSocket(cookie uint64) (Owner, bool) {
 	var s kernelSocketState
 	if err := k.objs.Sockets.Lookup(cookie, &s); err != nil {
-		return flow.Bytes{}, false
+		return Owner{}, false
 	}
-	return flow.Bytes{Sent: s.Sent, Received: s.Received}, true
+	return fromOwner(&s.Owner), true
+}
+
+// Traffic is what went between the socket with this cookie and a peer so far, by the
+// remote end's port; false if the socket is gone and no such conversation is left of it.
+func (k *Kernel) Traffic(cookie uint64, p Peer) (flow.Traffic, bool) {
+	key := conversationKey(cookie, p)
+	var s kernelSocketState
+	open := k.objs.Sockets.Lookup(cookie, &s) == nil
+	if open && s.First.Address == key.Address && s.First.Port == key.Port && s.First.Protocol == key.Protocol {
+		return fromConversation(&s.First), true
+	}
+	var c kernelConversation
+	if (!open || s.Flags&uint32(kernelSocketFlagSOCKET_SEVERAL) != 0) && k.objs.Conversations.Lookup(&key, &c) == nil {
+		return fromConversation(&c), true
+	}
+	return flow.Traffic{}, open
+}
+
+// letGoFor is how long a packet may take from its verdict to its socket or out.
+const letGoFor = time.Second
+
+// LetGo tells the kernel that a packet of this socket that is about to leave the queue may
+// go its way, even if nothing else is known of it there.
+func (k *Kernel) LetGo(cookie uint64, p Peer) error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return err
+	}
+	key := conversationKey(cookie, p)
+	if err := k.objs.LetGo.Put(&key, uint64(now.Nano())+uint64(letGoFor)); err != nil {
+		return fmt.Errorf("let a packet go: %w", err)
+	}
+	return nil
+}
+
+// ForgetPeers clears the conversations of a socket that is gone.
+func (k *Kernel) ForgetPeers(cookie uint64, peers []Peer) error {
+	for _, p := range peers {
+		key := conversationKey(cookie, p)
+		if err := k.objs.Conversations.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("forget a conversation: %w", err)
+		}
+	}
+	return nil
+}
+
+func conversationKey(cookie uint64, p Peer) kernelConversationKey {
+	k := kernelConversationKey{Cookie: cookie, Port: p.Port, Protocol: uint8(p.Protocol)}
+	if p.Addr.IsValid() {
+		k.Address = p.Addr.As16()
+	}
+	return k
+}
+
+func fromConversation(c *kernelConversation) flow.Traffic {
+	return flow.Traffic{
+		Bytes:   flow.Bytes{Sent: c.Sent, Received: c.Received},
+		Packets: flow.Packets{Sent: c.PacketsSent, Received: c.PacketsReceived},
+	}
 }
 
 // OwnerOfQuery finds who sent the name lookup that an answer belongs to.
@@ -101,13 +172,19 @@ func Transport(p []byte) (flow.Protocol, int) {
 		return 0, 0
 	}
 	next, off := p[6], 40
-	for range 4 {
-		if next != 0 && next != 43 && next != 44 && next != 60 || off+2 > len(p) {
+	for range 8 {
+		if next != 0 && next != 43 && next != 44 && next != 51 && next != 60 || off+4 > len(p) {
 			break
 		}
 		size := (int(p[off+1]) + 1) * 8
-		if next == 44 {
+		switch next {
+		case 44:
+			if binary.BigEndian.Uint16(p[off+2:])&0xfff8 != 0 {
+				return flow.Protocol(p[off]), 0
+			}
 			size = 8
+		case 51:
+			size = (int(p[off+1]) + 2) * 4
 		}
 		next, off = p[off], off+size
 	}

@@ -19,6 +19,7 @@ import (
 type Running struct {
 	ID, Parent flow.ProcessID
 	UID        uint32
+	UserNS     uint32 // inode number of the user namespace
 	Executable flow.Executable
 	CgroupID   uint64
 	ExecID     uint32
@@ -31,7 +32,7 @@ func (k *Kernel) Running() ([]Running, error) {
 	err := iterate(k.objs.EachTask, func(r *kernelTaskRecord) {
 		list = append(list, Running{
 			ID: flow.ProcessID{PID: r.Tgid, Start: r.Start}, Parent: flow.ProcessID{PID: r.Parent, Start: r.ParentStart},
-			UID: r.Uid, Executable: fromExecutable(r.Exe), CgroupID: r.Cgroup, ExecID: r.ExecId,
+			UID: r.Uid, UserNS: r.UserNs, Executable: fromExecutable(r.Exe), CgroupID: r.Cgroup, ExecID: r.ExecId,
 		})
 	})
 	if err != nil {
@@ -41,7 +42,8 @@ func (k *Kernel) Running() ([]Running, error) {
 }
 
 // AdoptSockets records the owners of sockets that programs in the cgroup opened before
-// the hooks were there. Sockets that the hooks know are left as they are.
+// the hooks were there, and who receives on which port. Sockets that the hooks know are
+// left as they are.
 func (k *Kernel) AdoptSockets(cgroup string) error {
 	inside, err := cgroupsBelow(cgroup)
 	if err != nil {
@@ -49,18 +51,52 @@ func (k *Kernel) AdoptSockets(cgroup string) error {
 	}
 	var errs []error
 	err = iterate(k.objs.EachSocket, func(r *kernelSocketRecord) {
-		if !inside[r.Cgroup] {
-			return
-		}
-		err := k.objs.Sockets.Update(r.Owner.Cookie, &kernelSocketState{Owner: r.Owner}, ebpf.UpdateNoExist)
-		if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-			errs = append(errs, err)
+		if inside[r.Cgroup] {
+			errs = append(errs, k.adopt(r))
 		}
 	})
 	if err = errors.Join(append(errs, err)...); err != nil {
 		return fmt.Errorf("adopt open sockets: %w", err)
 	}
 	return nil
+}
+
+// tcpListen is TCP_LISTEN of net/tcp_states.h.
+const tcpListen = 10
+
+func (k *Kernel) adopt(r *kernelSocketRecord) error {
+	s := kernelSocketState{Owner: r.Owner, Flags: uint32(kernelSocketFlagSOCKET_USED)}
+	key := kernelListenerKey{Port: r.LocalPort, Protocol: r.Protocol}
+	tcp := flow.Protocol(r.Protocol) == flow.TCP
+	receives := r.LocalPort != 0 && flow.Protocol(r.Protocol).HasPorts() && (!tcp || r.State == tcpListen)
+	if tcp && r.State != tcpListen && r.Port != 0 {
+		s.First = kernelConversation{Address: r.Address, Port: r.Port, Protocol: r.Protocol}
+		if k.objs.Listeners.Lookup(&key, &kernelListener{}) == nil {
+			s.First.Direction = uint8(kernelDirectionIN)
+		}
+	}
+	if receives {
+		s.Port, s.Protocol = r.LocalPort, r.Protocol
+	}
+	err := k.objs.Sockets.Update(r.Owner.Cookie, &s, ebpf.UpdateNoExist)
+	if errors.Is(err, ebpf.ErrKeyExist) {
+		return nil // the hooks know it, or another process has it too
+	}
+	if err != nil || !receives {
+		return err
+	}
+	l := kernelListener{Owner: r.Owner, Count: 1}
+	if err = k.objs.Listeners.Update(&key, &l, ebpf.UpdateNoExist); !errors.Is(err, ebpf.ErrKeyExist) {
+		return err
+	}
+	if err := k.objs.Listeners.Lookup(&key, &l); err != nil {
+		return err
+	}
+	l.Count++
+	if l.Owner.Exe != r.Owner.Exe || l.Owner.Tgid != r.Owner.Tgid {
+		l.Several |= uint32(kernelSeveralPROGRAMS)
+	}
+	return k.objs.Listeners.Put(&key, &l)
 }
 
 func iterate[T any](prog *ebpf.Program, f func(*T)) error {

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -14,27 +15,48 @@ import (
 // Packet is a packet that the kernel holds. Exactly one of Accept, Refuse and Drop is to
 // be called, once, from any goroutine.
 type Packet struct {
-	Owner    bpf.Owner
-	Protocol flow.Protocol
-	Local    flow.Endpoint
-	Remote   flow.Endpoint
-	Payload  []byte // from the network header on; valid until Run's function returns
+	Owner     bpf.Owner // of one that arrives it isn't known yet
+	Direction flow.Direction
+	Protocol  flow.Protocol
+	Local     flow.Endpoint // of one that is forwarded: where it comes from
+	Remote    flow.Endpoint
+	Interface uint32 // index of the one through which it came in
+	Forwarded bool
+	Payload   []byte // from the network header on; valid until Run's function returns
 
 	id uint32
 	q  *Queue
 }
 
-func (q *Queue) packet(id uint32, b []byte) *Packet {
-	p := &Packet{id: id, q: q, Payload: b}
-	p.read(b)
-	var ok bool
-	if p.Owner, ok = q.kernel.OwnerOfPacket(b); !ok {
-		p.Owner = bpf.Owner{Missing: true, Unknown: true}
+// Netfilter's hooks, of linux/netfilter.h.
+const (
+	hookIn      = 1 // NF_INET_LOCAL_IN
+	hookForward = 2 // NF_INET_FORWARD
+)
+
+func (q *Queue) packet(a nfqueue.Attribute) *Packet {
+	p := &Packet{id: *a.PacketID, q: q, Payload: *a.Payload}
+	p.read(p.Payload)
+	if a.InDev != nil {
+		p.Interface = *a.InDev
+	}
+	switch {
+	case a.Hook != nil && *a.Hook == hookIn:
+		p.Direction = flow.In
+		p.Local, p.Remote = p.Remote, p.Local
+	case a.Hook != nil && *a.Hook == hookForward:
+		p.Forwarded = true
+		p.Owner = bpf.Owner{Forwarded: true, Executable: bpf.ForwardedExecutable}
+	default:
+		var ok bool
+		if p.Owner, ok = q.kernel.OwnerOfPacket(p.Payload); !ok {
+			p.Owner = bpf.Owner{Missing: true, Unknown: true}
+		}
 	}
 	return p
 }
 
-// read fills the two ends of a packet that leaves this machine. What is too short stays zero.
+// read fills the two ends of a packet as one that leaves. What is too short stays zero.
 func (p *Packet) read(b []byte) {
 	var off int
 	p.Protocol, off = bpf.Transport(b)
@@ -53,14 +75,30 @@ func (p *Packet) read(b []byte) {
 }
 
 // Accept lets the packet go on its way.
-func (p *Packet) Accept() error { return p.verdict(nfqueue.NfAccept) }
+func (p *Packet) Accept() error {
+	if p.Owner.Cookie != 0 {
+		// The last word is not here: it hears from us what it may not know by itself.
+		if err := p.q.kernel.LetGo(p.Owner.Cookie, p.peer()); err != nil {
+			return errors.Join(err, p.Drop())
+		}
+	}
+	return p.verdict(nfqueue.NfAccept)
+}
+
+func (p *Packet) peer() bpf.Peer {
+	return bpf.Peer{Protocol: p.Protocol, Addr: p.Remote.Addr, Port: p.Remote.Port}
+}
 
 // Drop loses the packet; its sender is told nothing.
 func (p *Packet) Drop() error { return p.verdict(nfqueue.NfDrop) }
 
-// Refuse loses the packet and tells its sender at once: the packet goes through the chain
-// again, marked, and meets the rule that answers it.
+// Refuse loses the packet and tells the program that sent it at once: the packet goes
+// through the chain again, marked, and meets the rule that answers it. Who sent a packet
+// from elsewhere is told nothing.
 func (p *Packet) Refuse() error {
+	if p.Direction == flow.In {
+		return p.Drop()
+	}
 	err := p.q.q.SetVerdictWithOption(p.id, nfqueue.NfRepeat, nfqueue.WithMark(bpf.RejectMark))
 	if err != nil {
 		return fmt.Errorf("refuse a packet: %w", err)

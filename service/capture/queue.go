@@ -35,7 +35,10 @@ type Queue struct {
 
 // Open takes the queue of undecided packets.
 func Open(num uint16, kernel *bpf.Kernel, log *slog.Logger) (*Queue, error) {
-	return open(nfqueue.Config{NfQueue: num, MaxPacketLen: headBytes, MaxQueueLen: Length}, kernel, log)
+	return open(nfqueue.Config{
+		NfQueue: num, MaxPacketLen: headBytes, MaxQueueLen: Length,
+		Flags: nfqueue.NfQaCfgFlagGSO, // one packet, one verdict: not cut up before we see it
+	}, kernel, log)
 }
 
 // OpenAnswers takes the queue of answers to name lookups. When it is full, answers pass
@@ -66,7 +69,7 @@ func (q *Queue) Run(ctx context.Context, ready chan<- struct{}, f func(*Packet))
 	failed := make(chan error, 1)
 	err := q.q.RegisterWithErrorFunc(ctx, func(a nfqueue.Attribute) int {
 		if a.PacketID != nil && a.Payload != nil {
-			f(q.packet(*a.PacketID, *a.Payload))
+			f(q.packet(a))
 		}
 		return 0
 	}, func(err error) int {
@@ -75,6 +78,9 @@ func (q *Queue) Run(ctx context.Context, ready chan<- struct{}, f func(*Packet))
 		}
 		if errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 			return 0 // packets were lost on the way to us: the kernel drops and counts them
+		}
+		if errors.Is(err, unix.ENOENT) {
+			return 0 // a verdict on a packet that is gone: its chain was flushed meanwhile
 		}
 		failed <- err
 		return 1

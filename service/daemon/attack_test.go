@@ -189,6 +189,12 @@ func (k *attack) asksScript(script string) prompt.Prompt {
 
 func (k *attack) prompt() prompt.Prompt {
 	k.a.t.Helper()
+	return k.question(func(p prompt.Prompt) bool { return p.State == prompt.Waiting })
+}
+
+// question waits until a prompt about the attack's target is there that is wanted.
+func (k *attack) question(wanted func(prompt.Prompt) bool) prompt.Prompt {
+	k.a.t.Helper()
 	var found prompt.Prompt
 	k.a.eventually("the prompt about "+strings.Join(k.command.Args, " "), func() bool {
 		all, err := k.a.api.Prompts(k.a.t.Context())
@@ -196,7 +202,7 @@ func (k *attack) prompt() prompt.Prompt {
 			k.a.t.Fatal(err)
 		}
 		for _, p := range all {
-			if p.State == prompt.Waiting && p.Flow.Remote.Addr == k.target.Addr() {
+			if wanted(p) && p.Flow.Remote.Addr == k.target.Addr() {
 				found = p
 				return true
 			}

@@ -64,7 +64,7 @@ func Check(w io.Writer) bool {
 func trial(tag string, k *bpf.Kernel, native bool) error {
 	t := enforce.Table{
 		Tag: tag, Queue: 1, Answers: 2, Native: native, Scope: enforce.Scope{CgroupID: 1, Level: 1},
-		Allowed: k.Allowed(), Blocked: k.Blocked(), Answer: k.Answer(),
+		Classifier: k.Classifier(),
 	}
 	return t.Apply()
 }

@@ -56,6 +56,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	defer kernel.Close()
 	s := &service{Config: c, scope: scope, tag: tag, kernel: kernel, names: names.NewCache()}
+	s.others = newNamespaces(s)
 	if err := s.watch(); err != nil {
 		return err
 	}
@@ -81,6 +82,9 @@ type service struct {
 	table   enforce.Table
 	queue   *capture.Queue
 	answers *capture.Queue
+	// receivers finds whose a packet is that arrives; the queue's reader alone uses it.
+	receivers *enforce.Lookup
+	others    *namespaces
 }
 
 // watch begins to record who runs, and puts the hooks in place. Before the engine has
@@ -101,7 +105,7 @@ func (s *service) watch() error {
 	}
 	seeds := make([]process.Exec, 0, len(running))
 	for _, r := range running {
-		seeds = append(seeds, process.Exec{ID: r.ID, Parent: r.Parent, UID: r.UID, Executable: r.Executable, CgroupID: r.CgroupID, ExecID: r.ExecID})
+		seeds = append(seeds, process.Exec{ID: r.ID, Parent: r.Parent, UID: r.UID, UserNS: r.UserNS, Executable: r.Executable, CgroupID: r.CgroupID, ExecID: r.ExecID})
 	}
 	s.who.Seed(seeds)
 	if first {
@@ -152,6 +156,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	if err := s.engine.Start(); err != nil {
 		return err
 	}
+	defer s.receivers.Close()
 	listen(s.queue, s.judge)
 	listen(s.answers, s.learn)
 	for range 2 {
@@ -168,6 +173,8 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return db.Run(ctx) })
 	g.Go(func() error { return s.repair(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
+	g.Go(func() error { return s.sweep(ctx) })
+	g.Go(func() error { return s.others.run(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
 	s.ready(ctx)
 	return g.Wait()
@@ -210,11 +217,6 @@ func (s *service) forgetNames(ctx context.Context) error {
 	}
 }
 
-// judge hands a held packet to the engine.
-func (s *service) judge(p *capture.Packet) {
-	s.engine.Judge(engine.Packet{Owner: p.Owner, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Held: p})
-}
-
 func (s *service) cgroup() string {
 	if s.Cgroup != "" {
 		return s.Cgroup
@@ -244,7 +246,10 @@ func (s *service) openQueues() error {
 	}
 	s.table = enforce.Table{
 		Tag: s.tag, Queue: num, Answers: num + 1, Native: native, Scope: s.scope,
-		Allowed: s.kernel.Allowed(), Blocked: s.kernel.Blocked(), Answer: s.kernel.Answer(),
+		Classifier: s.kernel.Classifier(),
+	}
+	if s.receivers, err = enforce.OpenLookup(); err != nil {
+		return err
 	}
 	if s.queue, err = capture.Open(num, s.kernel, s.Log); err != nil {
 		return err
@@ -268,8 +273,10 @@ func release(tag string) error {
 // sockets adapts enforce's socket functions to what the engine needs.
 type sockets struct{}
 
-func (sockets) End(which func(cookie uint64) bool) (int, error) {
-	return enforce.End(func(s enforce.Socket) bool { return which(s.Cookie) })
+func (sockets) End(which func(engine.Socket) bool) (int, error) {
+	return enforce.End(func(s enforce.Socket) bool {
+		return which(engine.Socket{Cookie: s.Cookie, Protocol: s.Protocol, Local: s.Local, Remote: s.Remote})
+	})
 }
 
 func (sockets) Locals() (map[uint64]netip.AddrPort, error) {

@@ -17,16 +17,17 @@ type events struct{ s *service }
 
 func (e events) Exec(x bpf.Exec) {
 	e.s.who.Exec(process.Exec{
-		ID: x.ID, Parent: x.Parent, UID: x.UID, Executable: x.Executable, Path: x.Path, Deleted: x.Deleted,
+		ID: x.ID, Parent: x.Parent, UID: x.UID, UserNS: x.UserNS, Executable: x.Executable, Path: x.Path, Deleted: x.Deleted,
 		Filename: x.Filename, Args: x.Args, ArgsTruncated: x.ArgsTruncated, Dir: x.Dir, CgroupID: x.CgroupID, ExecID: x.ExecID,
 		At: wall(x.At),
 	})
 }
 
-func (e events) Fork(f bpf.Fork)        { e.s.who.Fork(f.Child, f.Parent, time.Now()) }
-func (e events) Exit(id flow.ProcessID) { e.s.who.Exit(id) }
-func (e events) Flow(f bpf.Flow)        { e.s.engine.Decided(f) }
-func (e events) Closed(c bpf.Closed)    { e.s.engine.Closed(c) }
+func (e events) Fork(f bpf.Fork)         { e.s.who.Fork(f.Child, f.Parent, time.Now()) }
+func (e events) Exit(id flow.ProcessID)  { e.s.who.Exit(id) }
+func (e events) Flow(f bpf.Flow)         { e.s.engine.Decided(f) }
+func (e events) Accepted(a bpf.Accepted) { e.s.engine.Accepted(a) }
+func (e events) Closed(c bpf.Closed)     { e.s.engine.Closed(c) }
 
 // wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
 func wall(at time.Duration) time.Time {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -165,11 +166,24 @@ func TestTableIsPutBack(t *testing.T) {
 	}
 }
 
+// signal sends the service a signal; one that stops it has done so on return.
 func (s *scene) signal(n syscall.Signal) {
 	s.t.Helper()
 	if err := syscall.Kill(s.service.PID(), n); err != nil {
 		s.t.Fatal(err)
 	}
+	if n == syscall.SIGSTOP {
+		s.eventually("the stop", func() bool { return s.stopped() })
+	}
+}
+
+// stopped reports whether every thread of the service has stopped.
+func (s *scene) stopped() bool {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.service.PID()))
+	return err == nil && !slices.ContainsFunc(stats, func(path string) bool {
+		b, err := os.ReadFile(path)
+		return err == nil && !strings.Contains(string(b), ") T ")
+	})
 }
 
 // Another program's own table is its business: we do not stir.

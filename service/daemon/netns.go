@@ -20,9 +20,7 @@ func inEveryNetns(f func() error) error {
 	if err != nil {
 		return err
 	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	return onOwnThread(func() error {
 		seen := map[uint64]bool{}
 		var errs []error
 		for _, p := range append(paths, named...) {
@@ -38,7 +36,16 @@ func inEveryNetns(f func() error) error {
 				errs = append(errs, fmt.Errorf("in %s: %w", p, err))
 			}
 		}
-		done <- errors.Join(errs...)
+		return errors.Join(errs...)
+	})
+}
+
+// onOwnThread runs f on a thread that ends with it, so that it may change namespaces.
+func onOwnThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		done <- f()
 	}()
 	return <-done
 }

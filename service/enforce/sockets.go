@@ -28,6 +28,60 @@ const (
 	sockDestroy      = 21
 )
 
+// Lookup finds the sockets that packets between these two ends are for.
+type Lookup struct{ c *netlink.Conn }
+
+// OpenLookup opens sock_diag in this network namespace.
+func OpenLookup() (*Lookup, error) {
+	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open sock_diag: %w", err)
+	}
+	return &Lookup{c}, nil
+}
+
+// Close ends it.
+func (l *Lookup) Close() error { return l.c.Close() }
+
+// Receiver is the cookie of the socket to which the kernel would deliver a packet that
+// came in through an interface: a listening one if it begins a connection. false: there
+// is none. It may be called from one goroutine at a time.
+func (l *Lookup) Receiver(p flow.Protocol, local, remote netip.AddrPort, iface uint32) (uint64, bool, error) {
+	from, to := local, remote
+	if p == flow.UDP || p == flow.UDPLite {
+		from, to = remote, local // "swapped for historical reasons": udp_dump_one of net/ipv4/udp_diag.c
+	}
+	family := uint8(unix.AF_INET6)
+	var id [48]byte // struct inet_diag_sockid
+	binary.BigEndian.PutUint16(id[0:], from.Port())
+	binary.BigEndian.PutUint16(id[2:], to.Port())
+	if a, b := from.Addr().Unmap(), to.Addr().Unmap(); a.Is4() {
+		family = unix.AF_INET
+		copy(id[4:], a.AsSlice())
+		copy(id[20:], b.AsSlice())
+	} else {
+		copy(id[4:], a.WithZone("").AsSlice())
+		copy(id[20:], b.WithZone("").AsSlice())
+	}
+	binary.NativeEndian.PutUint32(id[36:], iface)
+	for i := 40; i < 48; i++ {
+		id[i] = 0xff // INET_DIAG_NOCOOKIE
+	}
+	msgs, err := l.c.Execute(diagRequest(sockDiagByFamily, netlink.Request, family, p, id))
+	if errors.Is(err, unix.ENOENT) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("find a socket: %w", err)
+	}
+	for _, m := range msgs {
+		if s, ok := parseDiag(m.Data, p); ok {
+			return s.Cookie, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
 // Sockets lists the TCP and UDP sockets of this network namespace.
 func Sockets() ([]Socket, error) {
 	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)

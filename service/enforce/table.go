@@ -26,13 +26,14 @@ type Scope struct {
 
 // Table is the whole of our nftables rules.
 type Table struct {
-	Tag     string
-	Queue   uint16 // undecided packets wait here; without a listener they are dropped
-	Answers uint16 // answers to name lookups pass through here; without a listener they pass
-	Native  bool   // the kernel has nftables' own queue; else the xtables target
-	Scope   Scope
-	// programs of the classifier, by file descriptor
-	Allowed, Blocked, Answer int
+	Tag        string
+	Queue      uint16 // undecided packets wait here, both ways; without a listener they are dropped
+	Answers    uint16 // answers to name lookups pass through here; without a listener they pass
+	Native     bool   // the kernel has nftables' own queue; else the xtables target
+	Scope      Scope
+	Classifier bpf.Classifier
+	// Outgoing leaves out what arrives: for namespaces of which it isn't known who listens.
+	Outgoing bool
 }
 
 // Apply makes the kernel's table be t, in one transaction. The base chains are kept, so
@@ -48,7 +49,13 @@ func (t Table) Apply() error {
 	out := c.AddChain(&nftables.Chain{Name: "output", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput, Priority: &prio})
 	in := c.AddChain(&nftables.Chain{Name: "input", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: &prio})
 	refuse := c.AddChain(&nftables.Chain{Name: "refuse", Table: table})
-	for _, ch := range []*nftables.Chain{out, in, refuse} {
+	chains := []*nftables.Chain{out, in, refuse}
+	var forward *nftables.Chain
+	if t.Scope.All && !t.Outgoing { // what passes through is in no program's cgroup
+		forward = c.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: &prio})
+		chains = append(chains, forward)
+	}
+	for _, ch := range chains {
 		c.FlushChain(ch)
 	}
 	add := func(ch *nftables.Chain, exprs ...[]expr.Any) {
@@ -63,16 +70,30 @@ func (t Table) Apply() error {
 
 	// Only what begins a TCP connection is looked at; no conntrack, which would lend one
 	// program's permission to another that uses the same ports.
-	add(out, protocol(unix.IPPROTO_TCP), flagsNot(0x12, 0x02), accept())
+	// (One who connects to who connects to it answers with SYN and ACK, and is looked at too.)
+	goesOn := append(protocol(unix.IPPROTO_TCP), flagsNot(0x02, 0x02)...)
+	add(out, goesOn, accept())
 	add(out, marked(bpf.RejectMark), jump("refuse"))
 	if !t.Scope.All {
 		add(out, outside(t.Scope), accept())
 	}
-	add(out, program(t.Allowed), accept())
-	add(out, program(t.Blocked), jump("refuse"))
+	add(out, program(t.Classifier.Allowed), accept())
+	add(out, program(t.Classifier.Blocked), jump("refuse"))
 	add(out, t.queue(t.Queue, false))
 
-	add(in, protocol(unix.IPPROTO_UDP), sourcePort(53), program(t.Answer), t.queue(t.Answers, true))
+	add(in, goesOn, accept())
+	add(in, protocol(unix.IPPROTO_UDP), sourcePort(53), program(t.Classifier.Answer), t.queue(t.Answers, true))
+	if !t.Outgoing {
+		add(in, program(t.Classifier.Arrives), accept())
+		add(in, program(t.Classifier.Stopped), drop())
+		add(in, t.queue(t.Queue, false))
+	}
+	if forward != nil {
+		add(forward, goesOn, accept())
+		add(forward, program(t.Classifier.Passes), accept())
+		add(forward, program(t.Classifier.PassesNot), jump("refuse"))
+		add(forward, t.queue(t.Queue, false))
+	}
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("set the nftables table: %w", err)
 	}
@@ -140,6 +161,8 @@ func NativeQueue(tag string) (bool, error) {
 func one(e expr.Any) []expr.Any { return []expr.Any{e} }
 
 func accept() []expr.Any { return one(&expr.Verdict{Kind: expr.VerdictAccept}) }
+
+func drop() []expr.Any { return one(&expr.Verdict{Kind: expr.VerdictDrop}) }
 
 func jump(chain string) []expr.Any {
 	return one(&expr.Verdict{Kind: expr.VerdictJump, Chain: chain})

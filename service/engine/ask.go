@@ -11,6 +11,7 @@ import (
 
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
+	"sekisho/service/traffic"
 )
 
 // Bounds of asking. What is beyond them is blocked and counted, or a program could flood
@@ -32,6 +33,9 @@ const (
 	limitIdentity     = "identity"     // it runs something else than it executed
 	limitUnattributed = "unattributed" // whose it is isn't known
 	limitRuleEnded    = "rule-ended"   // the rule that allowed it was removed, or has ended
+	limitNotHeld      = "not-held"     // refused, since nothing can hold its packets; allowed by now
+	limitNamespace    = "other-namespace"
+	limitBefore       = "began-before" // it was there before the service
 	unattendedBlock   = "block"
 	unattendedPackage = "allow-packaged"
 )
@@ -40,12 +44,15 @@ const (
 type question struct {
 	prompt.Prompt
 	key   prompt.Key
-	flows map[flowKey]*waitingFlow
+	flows map[traffic.Key]*waitingFlow
 	ended bool // its process has
 }
 
 // hold adds a packet to a flow that waits already.
 func (e *Engine) hold(w *waitingFlow, h Held) {
+	if h == nil {
+		return
+	}
 	if len(w.held) >= maxPackets {
 		e.counters.OverLimit++
 		give([]Held{h}, Held.Drop, e.c.Log)
@@ -54,30 +61,43 @@ func (e *Engine) hold(w *waitingFlow, h Held) {
 	w.held = append(w.held, h)
 }
 
-// ask lets a flow wait for a person's answer.
-func (e *Engine) ask(f *flow.Flow, p Packet) {
+// look finds out what a person should know of a flow, where it takes time.
+func (e *Engine) look(f *flow.Flow) *facts {
 	f.Process = e.withPackage(f.Process)
+	return &facts{warnings(f)}
+}
+
+// ask lets a flow wait for a person's answer.
+func (e *Engine) ask(f *flow.Flow, p Packet, seen *facts) {
+	finish := func(d flow.Decision) {
+		if p.Held == nil {
+			e.finishRefused(f, p.Owner, d)
+		} else {
+			e.finish(f, p.Owner, d, []Held{p.Held})
+		}
+	}
 	if d, ok := e.unattended(f); ok && d.Verdict == flow.Allow {
-		e.finish(f, p.Owner, d, []Held{p.Held})
+		finish(d)
 		return
 	}
 	key := prompt.KeyOf(*f)
 	q := e.byKey[key]
 	if e.tooMany(f, q) {
 		e.counters.OverLimit++
-		e.finish(f, p.Owner, flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitWaiting}}, []Held{p.Held})
+		finish(flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitWaiting}})
 		return
 	}
 	if f.ID == "" {
 		f.ID = e.newID()
 	}
 	f.Decision = flow.Decision{Verdict: flow.Waiting}
-	w := &waitingFlow{flow: *f, owner: p.Owner, held: []Held{p.Held}, deadline: time.Now().Add(e.settings.Deadline)}
+	w := &waitingFlow{flow: *f, owner: p.Owner, refused: p.Held == nil, deadline: time.Now().Add(e.settings.Deadline)}
+	e.hold(w, p.Held)
 	if q == nil {
-		q = e.question(f, key)
+		q = e.question(f, key, seen)
 	}
 	w.question = q
-	q.flows[keyOf(f)] = w
+	q.flows[traffic.KeyOf(f)] = w
 	e.waiting.add(w)
 	if q.State != prompt.Waiting { // a missed one that is asked again
 		q.State = prompt.Waiting
@@ -88,19 +108,19 @@ func (e *Engine) ask(f *flow.Flow, p Packet) {
 	e.changed(q)
 	e.tellFlow(f)
 	e.tellStatus()
-	if _, open := e.c.Kernel.Traffic(f.Cookie); !open && f.Cookie != 0 {
+	if _, open := e.c.Kernel.OwnerOfSocket(f.Cookie); !open && f.Cookie != 0 {
 		e.gaveUp(w) // its end was told before its packet came
 	}
 }
 
-func (e *Engine) question(f *flow.Flow, key prompt.Key) *question {
+func (e *Engine) question(f *flow.Flow, key prompt.Key, seen *facts) *question {
 	e.counters.Prompts++
 	q := &question{
 		Prompt: prompt.Prompt{
 			ID: e.newID(), Generation: 1, Flow: *f, State: prompt.Waiting,
-			Warnings: warnings(f), Scopes: prompt.Scopes(*f),
+			Warnings: seen.warnings, Scopes: prompt.Scopes(*f),
 		},
-		key: key, flows: map[flowKey]*waitingFlow{},
+		key: key, flows: map[traffic.Key]*waitingFlow{},
 	}
 	e.prompts[q.ID], e.byKey[key] = q, q
 	return q
@@ -145,6 +165,9 @@ func (e *Engine) roomForQuestion(f *flow.Flow) bool {
 // withPackage adds what is worth a look into the package database only when somebody is
 // to be asked.
 func (e *Engine) withPackage(p *flow.Process) *flow.Process {
+	if !p.IsFile() {
+		return p
+	}
 	name := e.c.Packages.Of(p.Path)
 	if name == "" || p.Package != "" {
 		return p
@@ -206,7 +229,11 @@ func (e *Engine) endWaits() {
 // release gives a waiting flow its decision.
 func (e *Engine) release(w *waitingFlow, d flow.Decision) {
 	e.waiting.remove(w)
-	delete(w.question.flows, keyOf(&w.flow))
+	delete(w.question.flows, traffic.KeyOf(&w.flow))
+	if w.refused {
+		e.finishRefused(&w.flow, w.owner, d)
+		return
+	}
 	held := w.held
 	w.held = nil
 	e.finish(&w.flow, w.owner, d, held)
@@ -278,7 +305,7 @@ func (e *Engine) gone(q *question) {
 func (e *Engine) gaveUp(w *waitingFlow) {
 	e.waiting.remove(w)
 	q := w.question
-	delete(q.flows, keyOf(&w.flow))
+	delete(q.flows, traffic.KeyOf(&w.flow))
 	w.give(Held.Drop, e.c.Log)
 	w.flow.Decision = flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: "gave-up"}}
 	w.flow.State = flow.Closed
@@ -303,7 +330,10 @@ func warnings(f *flow.Flow) []prompt.Warning {
 		all = append(all, prompt.Warning{Code: code, Text: text, Value: value})
 	}
 	p := f.Process
-	if f.Remote.Name == "" && f.Remote.Addr.IsGlobalUnicast() && !f.Remote.Addr.IsPrivate() {
+	if !p.IsFile() {
+		return nil
+	}
+	if f.Direction == flow.Out && f.Remote.Name == "" && f.Remote.Addr.IsGlobalUnicast() && !f.Remote.Addr.IsPrivate() {
 		warn(prompt.WarnNoName, "It connects to a bare address that it never looked up", "")
 	}
 	if p.Inline {

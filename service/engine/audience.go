@@ -8,6 +8,7 @@ import (
 	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
+	"sekisho/service/traffic"
 )
 
 // listener is a client that wants to be told.
@@ -128,17 +129,19 @@ func comparePrompts(a, b prompt.Prompt) int {
 func (e *Engine) Connections(context.Context) ([]flow.Flow, error) {
 	e.drain()
 	e.mu.Lock()
-	list := make([]flow.Flow, 0, len(e.live)+len(e.waiting.flows))
-	for _, f := range e.live {
-		if f.State == flow.Open {
-			list = append(list, *f)
+	list := make([]flow.Flow, 0, e.live.Len()+len(e.waiting.flows))
+	for _, l := range e.live.All() {
+		if l.State == flow.Open {
+			list = append(list, l.Flow)
 		}
 	}
 	for _, w := range e.waiting.flows {
 		list = append(list, w.flow)
 	}
-	e.measure(list)
 	e.mu.Unlock()
+	for i := range list {
+		traffic.Measure(e.c.Kernel, &list[i])
+	}
 	e.locals(list)
 	slices.SortFunc(list, func(a, b flow.Flow) int { return a.Time.Compare(b.Time) })
 	return list, nil

@@ -5,6 +5,7 @@ import (
 	"sekisho/app/flow"
 	"sekisho/app/rule"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
 
 // decide says what is to be done with a flow; Waiting means that a person must say. The
@@ -20,8 +21,11 @@ func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 	if r, ok := e.rule(f); ok {
 		return decidedBy(r)
 	}
-	if l, ok := e.live[keyOf(f)]; ok && ofItself(l.Decision) {
+	if l := e.live.Get(traffic.KeyOf(f)); l != nil && ofItself(l.Decision) {
 		return l.Decision
+	}
+	if r := e.retries[retryOf(f)]; r != nil {
+		return r.decision
 	}
 	if n := e.preset(f); n != "" {
 		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}
@@ -49,7 +53,7 @@ func (e *Engine) first(f *flow.Flow) (flow.Decision, bool) {
 	case api.ModeOff:
 		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByMode, Name: "off"}}, true
 	case api.ModeLockdown:
-		if n := e.preset(f); n == presetLoopback || n == presetDHCP {
+		if n := e.preset(f); n == presetLoopback || n == presetDHCP || n == presetKernel {
 			return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}, true
 		}
 		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByMode, Name: "lockdown"}}, true
@@ -91,7 +95,7 @@ func ofItself(d flow.Decision) bool {
 // rule finds the rule that decides f. A program that was replaced is allowed nothing by
 // its path; what blocks that path blocks it too.
 func (e *Engine) rule(f *flow.Flow) (*rule.Rule, bool) {
-	q, now := rule.QueryOf(f, e.onLAN(f.Remote.Addr)), e.c.Clock()
+	q, now := e.query(f), e.c.Clock()
 	r, ok := e.set.Decide(q, now)
 	if !ok || !f.Process.Replaced || r.Action == rule.Block || r.Program.Path == "" || r.Program.SHA256 != "" {
 		return r, ok

@@ -14,6 +14,7 @@ import (
 	"sekisho/app/prompt"
 	"sekisho/app/rule"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
 
 // Config is what an Engine needs; every field but Clock and Resolvers is required.
@@ -55,7 +56,8 @@ type Engine struct {
 
 	control  bpf.Control
 	programs map[flow.Executable]*knownProgram // those that the kernel knows
-	taught   map[nameKey][]exactRef            // exact decisions of this generation
+	taught   taught                            // exact decisions of this generation
+	retries  map[retryKey]*retry               // answers for the next attempt
 	files    fileCache
 	proofs   proofs
 
@@ -63,9 +65,10 @@ type Engine struct {
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
-	lost     uint64 // events, when live was last compared with the kernel
-	live     map[flowKey]*flow.Flow
-	byCookie map[uint64][]flowKey
+	lost  uint64 // events, when live was last compared with the kernel
+	live  *traffic.Table
+	end   ending
+	named bool // some program looked up a name of a loopback address
 
 	inbox    map[string]*prompt.Prompt // missed ones to be written; nil: to be forgotten
 	over     map[string]bool           // ids of rules that have ended and are still on disk
@@ -95,12 +98,12 @@ func New(c Config) (*Engine, error) {
 		problems: map[string]api.Problem{},
 		control:  c.Control,
 		programs: map[flow.Executable]*knownProgram{},
-		taught:   map[nameKey][]exactRef{},
+		taught:   newTaught(),
+		retries:  map[retryKey]*retry{},
 		waiting:  newWaitingFlows(),
 		prompts:  map[string]*question{},
 		byKey:    map[prompt.Key]*question{},
-		live:     map[flowKey]*flow.Flow{},
-		byCookie: map[uint64][]flowKey{},
+		live:     traffic.New(maxLive),
 		inbox:    map[string]*prompt.Prompt{},
 		over:     map[string]bool{},
 		hits:     map[string]Use{},
@@ -201,6 +204,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}()
 	prune := time.NewTicker(20 * time.Second)
 	defer prune.Stop()
+	e.recallLive()
 	for {
 		select {
 		case <-ctx.Done():
@@ -212,10 +216,12 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-drain.C:
 			e.drain()
 			e.endWaits()
+			e.endRetries()
 			e.endLifetimes()
 			e.tellStatusNow()
 		case now := <-prune.C:
 			e.c.Processes.Prune(now)
+			e.endStale(now)
 		}
 	}
 }

@@ -19,20 +19,14 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	if exe, err := e.c.Kernel.Identify(f.Process.Path); err == nil {
+	if !f.Process.IsFile() {
+		f.Process = processOf(f.Process.Path)
+	} else if exe, err := e.c.Kernel.Identify(f.Process.Path); err == nil {
 		f.Process.Executable = exe
 		f.Process = e.prove(e.withSum(f.Process))
 	}
-	if f.Direction == flow.In {
-		d := flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByLimit, Name: "incoming"}}
-		return api.Explanation{Decision: d, Steps: []api.Step{{
-			What: "incoming", Matched: true, Decided: true,
-			Why: "Incoming connections are not filtered yet: they pass, whatever rules and modes say.",
-		}}}, nil
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	lan := f.Remote.Addr.IsValid() && e.onLAN(f.Remote.Addr)
 	var x api.Explanation
 	step := func(what string, d flow.Decision, decided bool, why string) bool {
 		x.Steps = append(x.Steps, api.Step{What: what, Matched: decided, Decided: decided, Why: why})
@@ -47,7 +41,7 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 	}
 	step("mode "+string(e.mode.Mode), flow.Decision{}, false, "Neither lockdown nor off, so rules are looked at.")
 	decided := false
-	for _, c := range e.set.Explain(rule.QueryOf(&f, lan), e.c.Clock()) {
+	for _, c := range e.set.Explain(e.query(&f), e.c.Clock()) {
 		if c.Won {
 			decided = step("rule "+c.Rule.ID, decidedBy(c.Rule), true, considered(c))
 			continue
@@ -77,7 +71,7 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 		return x, nil
 	}
 	step("mode ask", flow.Decision{Verdict: flow.Waiting, By: flow.By{Kind: flow.ByMode, Name: "ask"}}, true,
-		"No rule says anything: the connection waits while somebody is asked.")
+		"No rule says anything: it waits while somebody is asked.")
 	return x, nil
 }
 
@@ -86,12 +80,14 @@ var presetAbout = map[string]string{
 	presetLoopback: "It is about addresses of this machine itself.",
 	presetResolver: "It is about port 53 of the name servers that the system uses.",
 	presetDHCP:     "It is about the system's own DHCP client.",
+	presetKernel:   "It is about the kernel's own control messages.",
 }
 
 var presetSentence = map[string]string{
 	presetLoopback: "Programs of this machine may talk among themselves.",
 	presetResolver: "Programs may look up names at the name servers that the system uses.",
 	presetDHCP:     "The system may ask the network for its address.",
+	presetKernel:   "The kernel may answer pings and keep the network running.",
 }
 
 func firstSentence(d flow.Decision) string {
@@ -134,6 +130,9 @@ func asked(q api.Question) (flow.Flow, error) {
 		if err := rule.CheckName(end.Name); err != nil {
 			return f, api.Errorf(api.BadRequest, "%v", err)
 		}
+	}
+	if end.Name == rule.Localhost() {
+		end.Addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	f.Remote = end
 	if q.Direction == flow.In {

@@ -36,7 +36,7 @@ func (c *fileCache) at(k Kernel, rules []rule.Rule) (map[string]flow.Executable,
 	var fresh []string
 	for i := range rules {
 		path := rules[i].Program.Path
-		if path == "" || !rules[i].Enabled {
+		if !(flow.Program{Path: path}).IsFile() || !rules[i].Enabled {
 			continue
 		}
 		if _, done := now[path]; done {

@@ -2,34 +2,23 @@ package engine
 
 import (
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"sekisho/app/flow"
+	"sekisho/app/prompt"
 	"sekisho/app/rule"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
-
-// flowKey tells flows apart: one socket to one destination.
-type flowKey struct {
-	cookie   uint64
-	protocol flow.Protocol
-	remote   netip.AddrPort
-	process  flow.ProcessID // where there is no cookie
-}
-
-func keyOf(f *flow.Flow) flowKey {
-	k := flowKey{f.Cookie, f.Protocol, netip.AddrPortFrom(f.Remote.Addr, f.Remote.Port), flow.ProcessID{}}
-	if f.Cookie == 0 {
-		k.process = f.Process.ProcessID
-	}
-	return k
-}
 
 // Judge takes one packet along the whole path. It returns when the packet has its
 // verdict or waits for an answer.
 func (e *Engine) Judge(p Packet) {
 	e.drain() // who it is may have happened a moment ago
+	e.judge(p)
+}
+
+func (e *Engine) judge(p Packet) {
 	process := e.identify(p.Owner)
 	f := flowOf(p, process)
 	if e.needsFile(process) {
@@ -44,26 +33,58 @@ func (e *Engine) Judge(p Packet) {
 
 func (e *Engine) settle(f *flow.Flow, p Packet) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.counters.Queued++
-	e.name(f)
-	k := keyOf(f)
-	if w, ok := e.waiting.flows[k]; ok {
-		e.hold(w, p.Held)
+	done := e.pass(f, p, nil)
+	e.mu.Unlock()
+	if done {
 		return
+	}
+	go func() { // what a person is shown is read from disks that may be slow
+		facts := e.look(f)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.pass(f, p, facts)
+	}()
+}
+
+// facts are what a person should know of a flow, beside the flow.
+type facts struct{ warnings []prompt.Warning }
+
+// pass takes a flow on from its name. Without facts nobody can be asked: it then does
+// nothing and returns false if somebody must be.
+func (e *Engine) pass(f *flow.Flow, p Packet, seen *facts) bool {
+	e.name(f)
+	if w, ok := e.waiting.flows[traffic.KeyOf(f)]; ok {
+		e.hold(w, p.Held)
+		return true
 	}
 	d := e.decide(f, p.Owner)
-	e.count(d)
 	if d.Verdict == flow.Waiting {
-		e.ask(f, p)
-		return
+		if seen == nil {
+			return false
+		}
+		e.count(d)
+		e.ask(f, p, seen)
+		return true
 	}
-	e.finish(f, p.Owner, d, []Held{p.Held})
+	e.count(d)
+	if p.Held == nil {
+		e.finishRefused(f, p.Owner, d)
+	} else {
+		e.finish(f, p.Owner, d, []Held{p.Held})
+	}
+	return true
 }
 
 // identify says who, as it was when the call was made. What the kernel did not record at
 // exec is nobody: what /proc says of a program can be faked by an ordinary user.
 func (e *Engine) identify(o bpf.Owner) *flow.Process {
+	switch {
+	case o.Kernel:
+		return processOf(flow.KernelPath)
+	case o.Forwarded:
+		return processOf(flow.ForwardedPath)
+	}
 	nobody := &flow.Process{ProcessID: o.Process, UID: o.UID, Program: flow.Program{Executable: o.Executable}}
 	if o.Missing {
 		nobody.UID = noUser
@@ -108,15 +129,25 @@ func (e *Engine) unseen(p *flow.Process) (*flow.Process, bool) {
 
 func flowOf(p Packet, process *flow.Process) flow.Flow {
 	return flow.Flow{
-		Time: time.Now(), Direction: flow.Out, Protocol: p.Protocol, Process: process,
+		Time: time.Now(), Direction: p.Direction, Protocol: p.Protocol, Process: process,
 		Local: p.Local, Remote: p.Remote, Cookie: p.Owner.Cookie, State: flow.Open,
 	}
+}
+
+// processOf stands for what sends packets without being a process.
+func processOf(path string) *flow.Process {
+	return &flow.Process{Program: flow.Program{Path: path, Name: path}, Kernel: path == flow.KernelPath}
+}
+
+// known reports whether o is a program's that exact decisions can be kept for.
+func known(o bpf.Owner) bool {
+	return o.Kernel || o.Forwarded || !(o.Missing || o.Unknown || o.Mismatch || o.Executable.IsZero())
 }
 
 // name says to whom. It is called with mu held: a name that changes after that finds
 // here, in NamesChanged, what was decided by it.
 func (e *Engine) name(f *flow.Flow) {
-	if f.Process.Path == "" {
+	if !f.Process.IsFile() {
 		return
 	}
 	if n, ok := e.c.Names.Lookup(f.Process.Key(), f.Remote.Addr, f.Time); ok {
@@ -128,7 +159,7 @@ func (e *Engine) name(f *flow.Flow) {
 func (e *Engine) needsFile(p *flow.Process) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return p.Path != "" && (!e.provenHere(p.Executable, p.Path) || e.needsSum(p))
+	return p.IsFile() && (!e.provenHere(p.Executable, p.Path) || e.needsSum(p))
 }
 
 func (e *Engine) needsSum(p *flow.Process) bool {
@@ -157,6 +188,7 @@ func (e *Engine) finish(f *flow.Flow, o bpf.Owner, d flow.Decision, held []Held)
 	f.Decision = d
 	e.publish(f)
 	e.use(d) // may end a rule, and all that the kernel was told
+	e.usedRetry(f)
 	e.teach(f, o)
 	give(held, held1(d.Verdict), e.c.Log)
 }

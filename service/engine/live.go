@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"net/netip"
 	"time"
 
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
 
 // Bounds of what is kept of flows that live.
@@ -14,13 +16,24 @@ const (
 	maxRecent = 256 // blocked flows that status and the tray show
 )
 
-// Decided takes a flow that the kernel decided by itself.
+// Decided takes a flow that the kernel decided by itself, or refused since nothing could
+// hold it while somebody is asked.
 func (e *Engine) Decided(k bpf.Flow) {
-	process := e.identify(k.Owner)
-	f := flow.Flow{
-		Time: e.wall(k.At), Direction: flow.Out, Protocol: k.To.Protocol, Process: process,
-		Remote: flow.Endpoint{Addr: k.To.Addr, Port: k.To.Port}, Cookie: k.Owner.Cookie, State: flow.Open,
+	p := Packet{
+		Owner: k.Owner, Direction: k.Direction, Protocol: k.Protocol,
+		Local:  flow.Endpoint{Port: k.LocalPort},
+		Remote: flow.Endpoint{Addr: k.Remote.Addr(), Port: k.Remote.Port()},
 	}
+	if k.Verdict == bpf.Ask {
+		p.Owner.Cookie = 0 // the next attempt has another socket
+		if k.Direction == flow.Out {
+			p.Local = flow.Endpoint{}
+		}
+		e.judge(p)
+		return
+	}
+	f := flowOf(p, e.identify(k.Owner))
+	f.Time = e.wall(k.At)
 	verdict := flow.Block
 	if k.Verdict == bpf.Allow {
 		verdict = flow.Allow
@@ -28,21 +41,33 @@ func (e *Engine) Decided(k bpf.Flow) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.name(&f)
-	if old, ok := e.live[keyOf(&f)]; ok && old.Decision.Verdict == verdict {
+	if old := e.live.Get(traffic.KeyOf(&f)); old != nil && old.Decision.Verdict == verdict {
 		return // shown when its first packet was judged
 	}
 	// The same path says what decided, for showing; the verdict is the kernel's.
 	d := e.decide(&f, k.Owner)
 	e.count(d)
 	if d.Verdict != verdict {
-		d = flow.Decision{Verdict: verdict, By: flow.By{Kind: flow.ByMode, Name: string(e.mode.Mode)}}
-		if k.Owner.Foreign && verdict == flow.Block {
-			d.By = flow.By{Kind: flow.ByLimit, Name: "other-namespace"}
-		}
+		d = e.unexplained(&f, k.Owner, verdict)
 	}
 	f.Decision = d
 	e.use(d)
+	if r := e.retries[retryOf(&f)]; r != nil && r.decision == d {
+		e.teach(&f, k.Owner) // the rest of this very flow
+		e.usedRetry(&f)
+	}
 	e.publish(&f)
+}
+
+// unexplained is what decided f in the kernel, where it would be decided otherwise now.
+func (e *Engine) unexplained(f *flow.Flow, o bpf.Owner, v flow.Verdict) flow.Decision {
+	switch {
+	case o.Foreign && v == flow.Block:
+		return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByLimit, Name: limitNamespace}}
+	case v == flow.Allow && f.Remote.Addr.Unmap().IsLoopback() && e.presetOn(presetLoopback):
+		return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByPreset, Name: presetLoopback}}
+	}
+	return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByMode, Name: string(e.mode.Mode)}}
 }
 
 // wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
@@ -53,8 +78,8 @@ func (e *Engine) wall(at time.Duration) time.Time {
 
 // publish shows a flow that has its decision.
 func (e *Engine) publish(f *flow.Flow) {
-	k := keyOf(f)
-	if old, ok := e.live[k]; ok && old.Decision == f.Decision {
+	old := e.live.Get(traffic.KeyOf(f))
+	if old != nil && old.Decision == f.Decision {
 		return // more packets of a flow that is shown already
 	}
 	if f.ID == "" {
@@ -64,14 +89,10 @@ func (e *Engine) publish(f *flow.Flow) {
 		f.State = flow.Closed
 		f.Ended = f.Time
 	}
-	if _, open := e.c.Kernel.Traffic(f.Cookie); !open && f.State == flow.Open {
+	if _, open := e.c.Kernel.OwnerOfSocket(f.Cookie); !open && f.State == flow.Open {
 		f.State, f.Ended = flow.Closed, time.Now() // its program did not wait
-	} else if f.Cookie != 0 && len(e.live) < maxLive {
-		if _, ok := e.live[k]; !ok {
-			e.byCookie[f.Cookie] = append(e.byCookie[f.Cookie], k)
-		}
-		shown := *f
-		e.live[k] = &shown
+	} else {
+		e.live.Put(f)
 	}
 	e.note(f)
 }
@@ -92,26 +113,81 @@ func (e *Engine) note(f *flow.Flow) {
 	e.tellFlow(f)
 }
 
+// Accepted takes a connection that a program accepted: it has a socket of its own now.
+func (e *Engine) Accepted(a bpf.Accepted) {
+	arrived := flowOf(Packet{
+		Owner: a.Owner, Direction: flow.In, Protocol: flow.TCP, Local: flow.Endpoint{Port: a.LocalPort},
+		Remote: flow.Endpoint{Addr: a.Remote.Addr(), Port: a.Remote.Port()},
+	}, e.identify(a.Owner))
+	arrived.Time = e.wall(a.At)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := traffic.KeyOf(&arrived)
+	if e.live.Get(k) != nil {
+		return
+	}
+	k.Cookie = a.Listener
+	l := e.live.Accept(k, a.Owner.Cookie)
+	if l == nil { // it arrived before we were there, or waited for long
+		e.name(&arrived)
+		arrived.Decision = e.decide(&arrived, a.Owner)
+		if arrived.Decision.Verdict != flow.Allow {
+			arrived.Decision = flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByLimit, Name: limitBefore}}
+		}
+		e.publish(&arrived)
+		if l = e.live.Get(traffic.KeyOf(&arrived)); l == nil {
+			return
+		}
+	}
+	if d := e.decide(&l.Flow, bpf.Owner{}); d.Verdict == flow.Block {
+		l.Decision.Verdict, l.State, l.Ended = flow.Allow, flow.Open, time.Time{}
+		e.endForbidden()
+	}
+}
+
 // Closed takes the end of a socket.
 func (e *Engine) Closed(c bpf.Closed) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	for w := range e.waiting.ofSocket[c.Cookie] {
-		e.gaveUp(w)
-	}
-	for _, k := range e.byCookie[c.Cookie] {
-		f := e.live[k]
-		delete(e.live, k)
-		if f == nil || f.State == flow.Closed {
-			continue
+		if !w.refused {
+			e.gaveUp(w)
 		}
-		f.State, f.Ended = flow.Closed, e.wall(c.At)
-		if len(e.byCookie[c.Cookie]) == 1 { // else it is not known what belongs to which
-			f.Bytes = c.Bytes
-		}
-		e.note(f)
 	}
-	delete(e.byCookie, c.Cookie)
+	closed := e.live.Close(c.Cookie)
+	e.mu.Unlock()
+	if len(closed) == 0 {
+		return
+	}
+	if err := traffic.Last(e.c.Kernel, c, closed); err != nil {
+		e.c.Log.Debug("what went through a socket stays in the kernel", "err", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := time.Now() // where nobody knows when it was
+	if c.At != 0 {
+		at = e.wall(c.At)
+	}
+	for _, l := range closed {
+		e.noteEnd(l, at)
+	}
+}
+
+// noteEnd notes the end of a flow that is in the table no more.
+func (e *Engine) noteEnd(l *traffic.Live, at time.Time) {
+	if forThisFlow(l.Decision) || l.Process.Path == "" {
+		socket := l.Cookie
+		if l.Listener != 0 {
+			socket = l.Listener
+		}
+		if err := e.c.Kernel.ForgetExact(bpf.OfSocket(socket), traffic.Peer(&l.Flow)); err != nil {
+			e.c.Log.Debug("an old decision stays in the kernel", "err", err)
+		}
+	}
+	if l.State == flow.Closed {
+		return
+	}
+	l.State, l.Ended = flow.Closed, at
+	e.note(&l.Flow)
 }
 
 // Exited takes the end of a process: questions that it asked are nobody's any more, and
@@ -134,7 +210,7 @@ func (e *Engine) Exited(id flow.ProcessID) {
 func (e *Engine) locals(flows []flow.Flow) {
 	need := false
 	for _, f := range flows {
-		need = need || f.Local.Port == 0 && f.Cookie != 0
+		need = need || !f.Local.Addr.IsValid() && f.Cookie != 0
 	}
 	if !need {
 		return
@@ -151,64 +227,127 @@ func (e *Engine) locals(flows []flow.Flow) {
 	}
 }
 
-// endForbidden ends the live flows that are blocked now.
-func (e *Engine) endForbidden() {
-	end := map[uint64]bool{}
-	for _, f := range e.live {
-		if f.State == flow.Closed || f.Decision.Verdict != flow.Allow {
-			continue
-		}
-		d := e.decide(f, bpf.Owner{})
-		if d.Verdict == flow.Waiting && f.Decision.By.Kind == flow.ByRule {
-			// What allowed it is gone, and nothing else does.
-			d = flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitRuleEnded}}
-		}
-		if d.Verdict == flow.Block {
-			end[f.Cookie] = true
-			f.Decision = d
-		}
-	}
-	if len(end) == 0 {
-		return
-	}
-	go func() { // sockets are listed and closed one by one
-		n, err := e.c.Sockets.End(func(c uint64) bool { return end[c] })
-		if err != nil {
-			e.c.Log.Warn("a forbidden connection goes on", "err", err)
-		}
-		e.c.Log.Info("ended what is forbidden now", "connections", n)
-	}()
-}
-
-// measure fills in the traffic of flows that live. A socket that talks to several is left
-// out: what belongs to which is not known.
-func (e *Engine) measure(flows []flow.Flow) {
-	for i := range flows {
-		if c := flows[i].Cookie; len(e.byCookie[c]) == 1 {
-			if b, ok := e.c.Kernel.Traffic(c); ok {
-				flows[i].Bytes = b
-			}
-		}
-	}
-}
+// measured is how many flows are measured before others get their turn.
+const measured = 1024
 
 // tellTraffic tells those who follow what went through the flows that live since they
 // were told last.
 func (e *Engine) tellTraffic() {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.followed) == 0 {
+	followed := len(e.followed) > 0
+	var all []*traffic.Live
+	if followed {
+		all = e.live.All()
+	}
+	e.mu.Unlock()
+	e.measure(all, func(l *traffic.Live) { e.tellFlow(&l.Flow) })
+}
+
+// measure brings what went through flows up to date, and calls f with mu held for those
+// that have changed. Each takes a system call, which is made without mu.
+func (e *Engine) measure(all []*traffic.Live, f func(*traffic.Live)) {
+	type one struct {
+		live   *traffic.Live
+		cookie uint64
+		peer   bpf.Peer
+		now    flow.Traffic
+		ok     bool
+	}
+	part := make([]one, 0, min(len(all), measured))
+	for len(all) > 0 {
+		n := min(len(all), measured)
+		part = part[:0]
+		e.mu.Lock()
+		for _, l := range all[:n] {
+			if !l.Gone() && l.State == flow.Open {
+				part = append(part, one{live: l, cookie: l.Cookie, peer: traffic.Peer(&l.Flow)})
+			}
+		}
+		e.mu.Unlock()
+		for i := range part {
+			part[i].now, part[i].ok = e.c.Kernel.Traffic(part[i].cookie, part[i].peer)
+		}
+		now := time.Now()
+		e.mu.Lock()
+		for _, p := range part {
+			if p.ok && !p.live.Gone() && p.live.Set(p.now, now) {
+				f(p.live)
+			}
+		}
+		e.mu.Unlock()
+		all = all[n:]
+	}
+}
+
+// endStale ends the flows that are over though nobody says so.
+func (e *Engine) endStale(now time.Time) {
+	e.mu.Lock()
+	several := e.live.Several()
+	e.mu.Unlock()
+	e.measure(several, func(*traffic.Live) {})
+	e.mu.Lock()
+	stale := e.live.Stale(now)
+	for _, l := range stale {
+		e.live.Remove(l)
+		e.noteEnd(l, now)
+	}
+	e.mu.Unlock()
+	for _, l := range stale {
+		if err := e.c.Kernel.ForgetPeers(l.Cookie, []bpf.Peer{traffic.Peer(&l.Flow)}); err != nil {
+			e.c.Log.Debug("what is over stays in the kernel", "err", err)
+			return
+		}
+	}
+}
+
+// recallLive shows the connections that were there before the service was: it takes over
+// from an earlier run, or begins on a machine that is in use. It ends none of them.
+func (e *Engine) recallLive() {
+	var all []Socket
+	listening := map[uint16]bool{}
+	_, err := e.c.Sockets.End(func(s Socket) bool {
+		switch {
+		case s.Remote.Port() != 0:
+			all = append(all, s)
+		case s.Protocol == flow.TCP:
+			listening[s.Local.Port()] = true
+		}
+		return false
+	})
+	if err != nil {
+		e.c.Log.Warn("connections from before are not shown", "err", err)
 		return
 	}
-	one := make([]flow.Flow, 1)
-	for _, f := range e.live {
-		if f.State != flow.Open {
+	for _, s := range all {
+		o, ok := e.c.Kernel.OwnerOfSocket(s.Cookie)
+		if !ok {
 			continue
 		}
-		one[0] = *f
-		if e.measure(one); one[0].Bytes != f.Bytes {
-			f.Bytes = one[0].Bytes
-			e.tellFlow(f)
+		p := Packet{Owner: o, Protocol: s.Protocol, Local: endpoint(s.Local), Remote: endpoint(s.Remote)}
+		p.Owner.Cookie = s.Cookie
+		if s.Protocol == flow.TCP && listening[s.Local.Port()] {
+			p.Direction = flow.In
 		}
+		e.recalled(flowOf(p, e.identify(o)), o)
+	}
+}
+
+func endpoint(a netip.AddrPort) flow.Endpoint {
+	return flow.Endpoint{Addr: a.Addr().Unmap(), Port: a.Port()}
+}
+
+func (e *Engine) recalled(f flow.Flow, o bpf.Owner) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.live.Get(traffic.KeyOf(&f)) != nil || e.waiting.ofSocket[f.Cookie] != nil {
+		return
+	}
+	e.name(&f)
+	if f.Decision = e.decide(&f, o); f.Decision.Verdict != flow.Allow {
+		f.Decision = flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByLimit, Name: limitBefore}}
+	}
+	e.publish(&f)
+	if l := e.live.Get(traffic.KeyOf(&f)); l != nil && f.Direction == flow.In {
+		l.Listener = f.Cookie // it has been accepted
 	}
 }

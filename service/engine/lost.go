@@ -15,8 +15,8 @@ func (e *Engine) lookForLost() {
 		return
 	}
 	e.lost = k.LostEvents
-	cookies := make([]uint64, 0, len(e.byCookie)+len(e.waiting.ofSocket))
-	for c := range e.byCookie {
+	cookies := make([]uint64, 0, e.live.Len()+len(e.waiting.ofSocket))
+	for c := range e.live.Sockets() {
 		cookies = append(cookies, c)
 	}
 	for c := range e.waiting.ofSocket {
@@ -25,8 +25,8 @@ func (e *Engine) lookForLost() {
 	e.mu.Unlock()
 	now := e.c.Clock().Since
 	for _, c := range cookies {
-		if _, open := e.c.Kernel.Traffic(c); !open && c != 0 {
-			e.Closed(bpf.Closed{Cookie: c, At: now})
+		if _, there := e.c.Kernel.OwnerOfSocket(c); !there && c != 0 {
+			e.Closed(bpf.Closed{Cookie: c, At: now, Several: true})
 		}
 	}
 	e.c.Log.Warn("events of the kernel were lost", "in all", k.LostEvents, "compared", len(cookies))

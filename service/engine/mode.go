@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,8 @@ func (m modeState) over(now rule.Clock) bool {
 	// A pause is never longer than the machine runs.
 	return m.Mode == api.ModeOff || !now.Wall.Before(m.Until)
 }
+
+var errNoMode = errors.New("no such mode")
 
 func (m modeState) after() modeState { return modeState{Mode: m.Then} }
 

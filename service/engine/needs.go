@@ -9,6 +9,7 @@ import (
 	"sekisho/app/prompt"
 	"sekisho/app/rule"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
 
 // Kernel holds the answers that the engine makes. bpf.Kernel is one.
@@ -19,19 +20,29 @@ type Kernel interface {
 	SetPrograms(map[flow.Executable]bpf.ProgramVerdict) error
 	ForgetProgram(flow.Executable) error
 	Programs(func(flow.Executable, bpf.ProgramVerdict)) error
-	SetExact(bpf.Subject, bpf.Destination, bpf.Verdict, uint64) error
-	ForgetExact(bpf.Subject, bpf.Destination) error
+	SetExact(bpf.Subject, bpf.Peer, bpf.Verdict, uint64) error
+	ForgetExact(bpf.Subject, bpf.Peer) error
 	Identify(path string) (flow.Executable, error)
 	IdentifyAll(paths []string) (map[string]flow.Executable, error)
 	Counters() (bpf.Counters, error)
-	// Traffic is what went through a socket so far; false if the socket is gone.
-	Traffic(cookie uint64) (flow.Bytes, bool)
+	// OwnerOfSocket is whose a socket is; false if it is not filtered.
+	OwnerOfSocket(cookie uint64) (bpf.Owner, bool)
+	traffic.Meter
+}
+
+// Socket is an open TCP or UDP socket.
+type Socket struct {
+	Cookie   uint64
+	Protocol flow.Protocol
+	Local    netip.AddrPort
+	Remote   netip.AddrPort // without a port if it is not connected
 }
 
 // Sockets are the open sockets of the machine.
 type Sockets interface {
-	// End closes those whose cookie which names; their programs see an error at once.
-	End(which func(cookie uint64) bool) (int, error)
+	// End closes those that which names; their programs see an error at once. It shows
+	// which every socket, and returns how many were closed.
+	End(which func(Socket) bool) (int, error)
 	// Locals tells the local end of every open socket, by cookie.
 	Locals() (map[uint64]netip.AddrPort, error)
 }
@@ -86,11 +97,13 @@ type Held interface {
 	Drop() error
 }
 
-// Packet is a packet of a flow that the kernel could not decide.
+// Packet is a packet of a flow that the kernel could not decide. Of one that comes in the
+// owner's cookie is that of the socket that it is for: the listener's.
 type Packet struct {
-	Owner    bpf.Owner
-	Protocol flow.Protocol
-	Local    flow.Endpoint
-	Remote   flow.Endpoint
-	Held     Held
+	Owner     bpf.Owner
+	Direction flow.Direction
+	Protocol  flow.Protocol
+	Local     flow.Endpoint
+	Remote    flow.Endpoint
+	Held      Held // nil: it was refused, since nothing could hold it
 }

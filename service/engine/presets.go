@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bufio"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"sekisho/app/flow"
+	"sekisho/service/traffic"
 )
 
 // The presets: what every machine needs, each with a name under which it is shown and
@@ -18,10 +18,11 @@ const (
 	presetLoopback = "loopback" // programs of this machine among themselves
 	presetResolver = "resolver" // looking up names at the name servers that the system uses
 	presetDHCP     = "dhcp"     // the system's DHCP client
+	presetKernel   = "kernel"   // the kernel's own control messages, answers to ping among them
 )
 
 // Presets lists their names.
-var Presets = []string{presetLoopback, presetResolver, presetDHCP}
+var Presets = []string{presetLoopback, presetResolver, presetDHCP, presetKernel}
 
 // preset names the preset that lets f through, "" if none does.
 func (e *Engine) preset(f *flow.Flow) string {
@@ -29,12 +30,22 @@ func (e *Engine) preset(f *flow.Flow) string {
 	switch {
 	case a.IsLoopback() && e.presetOn(presetLoopback):
 		return presetLoopback
+	case f.Process.Path == flow.ForwardedPath: // others' affair, not what this machine needs
+		return ""
+	case f.Process.Path == flow.KernelPath && control(f.Protocol) && e.presetOn(presetKernel):
+		return presetKernel
 	case f.Protocol == flow.UDP && f.Process.UID == 0 && (f.Remote.Port == 67 && f.Local.Port == 68 || f.Remote.Port == 547 && f.Local.Port == 546) && e.presetOn(presetDHCP):
 		return presetDHCP
-	case f.Remote.Port == 53 && (f.Protocol == flow.UDP || f.Protocol == flow.TCP) && e.resolver.has(a, e.c.Resolvers) && e.presetOn(presetResolver):
+	case f.Direction == flow.Out && f.Remote.Port == 53 && (f.Protocol == flow.UDP || f.Protocol == flow.TCP) && e.resolver.has(a, e.c.Resolvers) && e.presetOn(presetResolver):
 		return presetResolver
 	}
 	return ""
+}
+
+// control reports whether machines keep a network running by p: neighbour discovery, errors,
+// ping, and who listens to which group.
+func control(p flow.Protocol) bool {
+	return p == flow.ICMP || p == flow.ICMPv6 || p == flow.IGMP
 }
 
 func (e *Engine) presetOn(name string) bool {
@@ -81,8 +92,8 @@ func (e *Engine) Believes(server netip.Addr, cookie uint64) bool {
 	if e.resolver.has(server, e.c.Resolvers) {
 		return true
 	}
-	f, ok := e.live[flowKey{cookie: cookie, protocol: flow.UDP, remote: netip.AddrPortFrom(server, 53)}]
-	return ok && f.Decision.Verdict == flow.Allow && f.Decision.By.Kind != flow.ByMode
+	f := e.live.Get(traffic.Key{Cookie: cookie, Protocol: flow.UDP, Remote: netip.AddrPortFrom(server, 53)})
+	return f != nil && f.Decision.Verdict == flow.Allow && f.Decision.By.Kind != flow.ByMode
 }
 
 type resolverCache struct {
@@ -95,38 +106,4 @@ func (c *resolverCache) has(a netip.Addr, read func() []Resolver) bool {
 		c.list, c.read = read(), time.Now()
 	}
 	return slices.Contains(c.list, a.WithZone(""))
-}
-
-// lanCache knows the networks that this machine is directly on.
-type lanCache struct {
-	read time.Time
-	nets []netip.Prefix
-}
-
-// onLAN reports whether a is on the local network: link-local, multicast on the link, or
-// in a private network that one of this machine's interfaces is on.
-func (e *Engine) onLAN(a netip.Addr) bool {
-	a = a.Unmap().WithZone("")
-	if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast() {
-		return true
-	}
-	if time.Since(e.lan.read) > 5*time.Second {
-		e.lan.read, e.lan.nets = time.Now(), localNetworks()
-	}
-	return slices.ContainsFunc(e.lan.nets, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-func localNetworks() []netip.Prefix {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	var nets []netip.Prefix
-	for _, a := range addrs {
-		p, err := netip.ParsePrefix(a.String())
-		if err == nil && !p.Addr().IsLoopback() && p.Addr().IsPrivate() {
-			nets = append(nets, p.Masked())
-		}
-	}
-	return nets
 }

@@ -69,7 +69,7 @@ func packaged(path string) bool {
 // prove reports whether rules for p's path are about the file that p runs, and sets
 // Replaced if not. It may read the whole file; mu is not held.
 func (e *Engine) prove(p *flow.Process) *flow.Process {
-	if p.Path == "" || e.proven(p.Executable, p.Path) || e.sameSum(p) {
+	if !p.IsFile() || e.proven(p.Executable, p.Path) || e.sameSum(p) {
 		return p
 	}
 	q := *p
@@ -142,7 +142,7 @@ func (e *Engine) sameSum(p *flow.Process) bool {
 
 // approve remembers that the rules for path are about a file too. It is called with mu held.
 func (e *Engine) approve(path string, a approval) {
-	if path == "" || a.Executable.IsZero() || e.proofs.seen[a.Executable] == path && packaged(path) {
+	if !(flow.Program{Path: path}).IsFile() || a.Executable.IsZero() || e.proofs.seen[a.Executable] == path && packaged(path) {
 		return // what is there counts by itself
 	}
 	list := slices.DeleteFunc(e.proofs.approved[path], func(b approval) bool {
@@ -183,7 +183,7 @@ func (e *Engine) adopt(there map[string]flow.Executable) {
 
 // approveRule approves what is there now for a rule that somebody just wrote.
 func (e *Engine) approveRule(r *rule.Rule) {
-	if r.Action != rule.Allow || r.Program.Path == "" {
+	if r.Action != rule.Allow || !(flow.Program{Path: r.Program.Path}).IsFile() {
 		return
 	}
 	exe, err := e.c.Kernel.Identify(r.Program.Path)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -343,5 +342,3 @@ func (e *Engine) Restore(_ context.Context, r io.Reader) error {
 	e.tellRules()
 	return nil
 }
-
-var errNoMode = errors.New("no such mode")

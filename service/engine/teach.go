@@ -3,12 +3,14 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 
 	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/rule"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
 
 // knownProgram is what the kernel was told of a program.
@@ -16,26 +18,15 @@ type knownProgram struct {
 	path       string
 	id         uint64
 	generation uint64
-	verdict    bpf.Verdict
+	verdict    [2]bpf.Verdict // by direction
 	perProcess bool
-}
-
-// nameKey is what a decision that came from a name depends on.
-type nameKey struct {
-	program string
-	addr    netip.Addr
-}
-
-// exactRef finds an exact decision in the kernel again.
-type exactRef struct {
-	subject bpf.Subject
-	to      bpf.Destination
+	several    bool // the file runs under several names, with rules of their own
 }
 
 // Bounds of what is kept of the kernel's memory here: beyond them everything is decided anew.
 const (
 	maxPrograms = 60_000
-	maxTaught   = 60_000
+	maxTaught   = 50_000 // the kernel has room for 65,536, and forgets what was not used for longest
 )
 
 // refresh makes everything that the kernel holds stale and tells it anew what is known
@@ -47,18 +38,23 @@ func (e *Engine) refresh() error {
 	if e.mode.Mode == api.ModeOff {
 		e.control.Fallback = bpf.Allow
 	}
-	clear(e.taught)
+	e.control.Loopback = e.loopback()
+	e.taught = newTaught()
 	if len(e.programs) > maxPrograms {
 		e.forgetPrograms()
 	}
 	e.expect()
+	if e.control.All {
+		e.programOf(flow.Executable{}, flow.KernelPath)
+		e.programOf(bpf.ForwardedExecutable, flow.ForwardedPath)
+	}
 	var err error
 	if e.mode.Mode != api.ModeOff {
 		all := make(map[flow.Executable]bpf.ProgramVerdict, len(e.programs))
 		for exe, p := range e.programs {
 			all[exe] = e.judgeProgram(exe, p)
 		}
-		err = errors.Join(e.c.Kernel.SetPrograms(all), e.expectFlows())
+		err = errors.Join(e.c.Kernel.SetPrograms(all), e.expectFlows(), e.teachRetries())
 	}
 	if err = errors.Join(err, e.c.Kernel.SetControl(e.control)); err != nil {
 		return fmt.Errorf("tell the kernel what is decided: %w", err)
@@ -111,29 +107,54 @@ func (e *Engine) expectFlows() error {
 			continue
 		}
 		exe, p := e.expected(r.Program.Path)
-		if p == nil || p.perProcess || p.verdict != bpf.Depends {
+		if p == nil || p.perProcess {
 			continue
 		}
-		for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {
+		for f := range flowsOf(&r) {
+			if p.verdict[f.Direction] != bpf.Depends {
+				continue
+			}
 			if n++; n > maxExpected {
 				return nil
 			}
-			f := flow.Flow{
-				Protocol: protocol, Remote: flow.Endpoint{Addr: r.Remote.Address, Port: r.Ports[0].From},
-				Process: &flow.Process{Program: flow.Program{Path: p.path, Executable: exe}},
-			}
-			if f.Decision = e.decide(&f, bpf.Owner{Executable: exe}); f.Decision.By.Kind != flow.ByRule {
+			f.Process = &flow.Process{Program: flow.Program{Path: p.path, Executable: exe}}
+			if f.Decision = e.decide(f, bpf.Owner{Executable: exe}); f.Decision.By.Kind != flow.ByRule {
 				continue
 			}
 			if won, ok := e.set.Rule(f.Decision.By.ID); !ok || won.Lifetime.Kind == rule.Once {
 				continue
 			}
-			if err := e.teachFlow(&f, bpf.Owner{Executable: exe}); err != nil {
+			if err := e.teachFlow(f, bpf.Owner{Executable: exe}); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// flowsOf makes the flows that a rule with one address and one port is about.
+func flowsOf(r *rule.Rule) iter.Seq[*flow.Flow] {
+	return func(yield func(*flow.Flow) bool) {
+		for _, d := range []flow.Direction{flow.Out, flow.In} {
+			if r.Direction == rule.Out && d == flow.In || r.Direction == rule.In && d == flow.Out {
+				continue
+			}
+			for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {
+				if r.Protocol != flow.AnyProtocol && r.Protocol != protocol {
+					continue
+				}
+				f := &flow.Flow{Direction: d, Protocol: protocol, Remote: flow.Endpoint{Addr: r.Remote.Address}}
+				if d == flow.In {
+					f.Local.Port = r.Ports[0].From
+				} else {
+					f.Remote.Port = r.Ports[0].From
+				}
+				if !yield(f) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // expected finds the program that a rule's path is about, if it is there.
@@ -149,7 +170,7 @@ func (e *Engine) programOf(exe flow.Executable, path string) *knownProgram {
 	p, ok := e.programs[exe]
 	if !ok || p.path != path {
 		e.lastID++
-		p = &knownProgram{path: path, id: e.control.Generation<<32 | e.lastID}
+		p = &knownProgram{path: path, id: e.control.Generation<<32 | e.lastID, several: ok}
 		e.programs[exe] = p
 	}
 	return p
@@ -167,17 +188,25 @@ func (e *Engine) forgetPrograms() {
 // judgeProgram is what holds for all flows of a program, whichever process it runs in.
 func (e *Engine) judgeProgram(exe flow.Executable, p *knownProgram) bpf.ProgramVerdict {
 	p.generation = e.control.Generation
-	if e.provenHere(exe, p.path) {
-		w := e.set.Wide(&flow.Process{Program: flow.Program{Path: p.path, Executable: exe}}, flow.Out, e.c.Clock())
-		p.perProcess = w.PerProcess
-		p.verdict = bpf.Depends
-		if !p.perProcess {
-			p.verdict = e.wideVerdict(w)
-		}
-	} else { // what rules say about its path holds for another file
-		p.verdict, p.perProcess = bpf.Depends, true
+	p.verdict, p.perProcess = [2]bpf.Verdict{bpf.Depends, bpf.Depends}, false
+	process := &flow.Process{Program: flow.Program{Path: p.path, Executable: exe}}
+	if !process.IsFile() {
+		process = processOf(p.path)
+	} else if p.several || !e.provenHere(exe, p.path) { // what rules say about its path holds for another file
+		p.perProcess = true
 	}
-	return bpf.ProgramVerdict{Generation: p.generation, ID: p.id, Verdict: p.verdict, PerProcess: p.perProcess}
+	now := e.c.Clock()
+	var wide [2]rule.Width
+	for _, d := range []flow.Direction{flow.Out, flow.In} {
+		wide[d] = e.set.Wide(process, d, now)
+		p.perProcess = p.perProcess || wide[d].PerProcess && process.IsFile()
+	}
+	if !p.perProcess {
+		p.verdict = [2]bpf.Verdict{e.wideVerdict(wide[flow.Out]), e.wideVerdict(wide[flow.In])}
+	}
+	return bpf.ProgramVerdict{
+		Generation: p.generation, ID: p.id, Out: p.verdict[flow.Out], In: p.verdict[flow.In], PerProcess: p.perProcess,
+	}
 }
 
 // wideVerdict is what the kernel may do with every flow of whom w is about. Rules win
@@ -197,13 +226,14 @@ func (e *Engine) wideVerdict(w rule.Width) bpf.Verdict {
 	return bpf.Depends
 }
 
-// teach leaves a decision with the kernel, so that the next flow like it need not visit us.
+// teach leaves a decision with the kernel, so that the next packet like it need not visit
+// us, and so that this one passes where it meets its socket.
 func (e *Engine) teach(f *flow.Flow, o bpf.Owner) {
-	if o.Missing || o.Unknown || o.Mismatch || o.Executable.IsZero() || e.mode.Mode == api.ModeOff {
-		return
-	}
 	if f.Decision.By.Kind == flow.ByLimit && !ofItself(f.Decision) {
 		return // the next packet may find room
+	}
+	if e.mode.Mode == api.ModeOff && known(o) {
+		return // all of these pass
 	}
 	if err := e.teachFlow(f, o); err != nil {
 		e.c.Log.Warn("a decision stays out of the kernel", "err", err)
@@ -211,44 +241,65 @@ func (e *Engine) teach(f *flow.Flow, o bpf.Owner) {
 }
 
 func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
-	verdict := bpf.Block
-	if f.Decision.Verdict == flow.Allow {
-		verdict = bpf.Allow
-	}
-	to := bpf.Destination{Addr: f.Remote.Addr, Port: f.Remote.Port, Protocol: f.Protocol}
-	if forThisFlow(f.Decision) {
+	verdict := kernelVerdict(f.Decision.Verdict)
+	if forThisFlow(f.Decision) || !known(o) {
 		if f.Cookie == 0 {
+			e.keepRetry(f, o, f.Decision, false)
 			return nil
 		}
-		return e.c.Kernel.SetExact(bpf.OfSocket(f.Cookie), to, verdict, e.control.Generation)
+		return e.c.Kernel.SetExact(bpf.OfSocket(f.Cookie), traffic.Peer(f), verdict, e.control.Generation)
 	}
+	subject, wide, err := e.subject(f, o)
+	if err != nil {
+		return err
+	}
+	alone := e.control.Loopback == bpf.Depends && f.Remote.Addr.Unmap().IsLoopback()
+	if wide == verdict && !alone {
+		return nil
+	}
+	ref := exactRef{subject, peerOf(f)}
+	if old, full := e.taught.add(nameKey{f.Process.Key(), f.Remote.Addr}, ref); full {
+		if err := e.c.Kernel.ForgetExact(old.subject, old.peer); err != nil {
+			return err
+		}
+	}
+	return e.c.Kernel.SetExact(ref.subject, ref.peer, verdict, e.control.Generation)
+}
+
+func kernelVerdict(v flow.Verdict) bpf.Verdict {
+	if v == flow.Allow {
+		return bpf.Allow
+	}
+	return bpf.Block
+}
+
+// peerOf is the other end of f as decisions about its program name it: with the port of
+// whoever offers the service.
+func peerOf(f *flow.Flow) bpf.Peer {
+	p := traffic.Peer(f)
+	if f.Direction == flow.In {
+		p.Port = f.Local.Port
+	}
+	return p
+}
+
+// subject is whom the kernel's decisions about f are about, and what it does with all
+// flows of theirs in f's direction. It sees to it that the kernel knows them.
+func (e *Engine) subject(f *flow.Flow, o bpf.Owner) (bpf.Subject, bpf.Verdict, error) {
 	p := e.programOf(o.Executable, f.Process.Path)
 	if p.generation != e.control.Generation {
 		if err := e.c.Kernel.SetProgram(o.Executable, e.judgeProgram(o.Executable, p)); err != nil {
-			return err
+			return bpf.Subject{}, bpf.Depends, err
 		}
 	}
-	subject := bpf.OfProgram(p.id)
-	wide := p.verdict
-	if p.perProcess {
-		subject = bpf.OfProcess(o)
-		wide = bpf.Depends
-		if !f.Process.Replaced {
-			wide = e.wideVerdict(e.set.Wide(f.Process, flow.Out, e.c.Clock()))
-		}
-		if err := e.c.Kernel.SetExact(subject, bpf.Destination{}, wide, e.control.Generation); err != nil {
-			return err
-		}
+	if !p.perProcess {
+		return bpf.OfProgram(p.id), p.verdict[f.Direction], nil
 	}
-	if wide == verdict {
-		return nil
+	subject, wide := bpf.OfProcess(o), bpf.Depends
+	if !f.Process.Replaced {
+		wide = e.wideVerdict(e.set.Wide(f.Process, f.Direction, e.c.Clock()))
 	}
-	if len(e.taught) > maxTaught {
-		return e.refresh()
-	}
-	k := nameKey{f.Process.Key(), f.Remote.Addr}
-	e.taught[k] = append(e.taught[k], exactRef{subject, to})
-	return e.c.Kernel.SetExact(subject, to, verdict, e.control.Generation)
+	return subject, wide, e.c.Kernel.SetExact(subject, bpf.Peer{Direction: f.Direction}, wide, e.control.Generation)
 }
 
 // forThisFlow reports whether a decision must not be used for another flow.
@@ -261,23 +312,17 @@ func forThisFlow(d flow.Decision) bool {
 func (e *Engine) NamesChanged(program string, addrs []netip.Addr) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var old []exactRef
 	for _, a := range addrs {
-		e.untaught(nameKey{program, a})
+		old = append(old, e.taught.take(nameKey{program, a})...)
 	}
 	if addrs == nil {
-		for k := range e.taught {
-			if k.program == program {
-				e.untaught(k)
-			}
-		}
+		old = e.taught.takeProgram(program)
 	}
-}
-
-func (e *Engine) untaught(k nameKey) {
-	for _, ref := range e.taught[k] {
-		if err := e.c.Kernel.ForgetExact(ref.subject, ref.to); err != nil {
+	for _, r := range old {
+		if err := e.c.Kernel.ForgetExact(r.subject, r.peer); err != nil {
 			e.c.Log.Warn("an old decision stays in the kernel", "err", err)
 		}
 	}
-	delete(e.taught, k)
+	e.namedLoopback(addrs)
 }

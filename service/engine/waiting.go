@@ -6,15 +6,18 @@ import (
 
 	"sekisho/app/flow"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
 
-// waitingFlow is a flow whose packets the kernel holds for us.
+// waitingFlow is a flow whose packets the kernel holds for us, or that was refused since
+// nothing could hold them: then what is answered is for the next attempt.
 type waitingFlow struct {
 	flow     flow.Flow
 	owner    bpf.Owner
 	held     []Held
 	deadline time.Time
 	question *question
+	refused  bool
 }
 
 func (w *waitingFlow) give(verdict func(Held) error, log *slog.Logger) {
@@ -24,7 +27,7 @@ func (w *waitingFlow) give(verdict func(Held) error, log *slog.Logger) {
 
 // waitingFlows are those that wait for an answer, by what they are looked for.
 type waitingFlows struct {
-	flows     map[flowKey]*waitingFlow
+	flows     map[traffic.Key]*waitingFlow
 	ofSocket  map[uint64]map[*waitingFlow]bool // by cookie
 	ofProgram map[string]int                   // how many, by flow.Program.Key
 	ofUser    map[uint32]int
@@ -32,12 +35,12 @@ type waitingFlows struct {
 
 func newWaitingFlows() waitingFlows {
 	return waitingFlows{
-		flows: map[flowKey]*waitingFlow{}, ofSocket: map[uint64]map[*waitingFlow]bool{}, ofProgram: map[string]int{}, ofUser: map[uint32]int{},
+		flows: map[traffic.Key]*waitingFlow{}, ofSocket: map[uint64]map[*waitingFlow]bool{}, ofProgram: map[string]int{}, ofUser: map[uint32]int{},
 	}
 }
 
 func (s *waitingFlows) add(w *waitingFlow) {
-	s.flows[keyOf(&w.flow)] = w
+	s.flows[traffic.KeyOf(&w.flow)] = w
 	s.ofProgram[w.flow.Process.Key()]++
 	s.ofUser[w.flow.Process.UID]++
 	c := w.flow.Cookie
@@ -48,7 +51,7 @@ func (s *waitingFlows) add(w *waitingFlow) {
 }
 
 func (s *waitingFlows) remove(w *waitingFlow) {
-	delete(s.flows, keyOf(&w.flow))
+	delete(s.flows, traffic.KeyOf(&w.flow))
 	key, c := w.flow.Process.Key(), w.flow.Cookie
 	if s.ofProgram[key]--; s.ofProgram[key] <= 0 {
 		delete(s.ofProgram, key)

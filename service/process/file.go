@@ -38,13 +38,10 @@ func matches(st *unix.Stat_t, path string, exe flow.Executable) bool {
 // interpreter opens. False if that cannot be told, or if the process sees another
 // file of that name than everybody else does.
 func (p procfs) script(id flow.ProcessID, from, rel string) (string, bool) {
-	root, foreign := p.root(id)
 	if crosses(rel) {
-		if foreign {
-			return "", false
-		}
-		return follow(from, rel)
+		return "", false // a folder on the way may have been another one
 	}
+	root, foreign := p.root(id)
 	path := filepath.Join(from, rel)
 	if !foreign {
 		return path, true
@@ -86,18 +83,4 @@ func crosses(rel string) bool {
 		}
 	}
 	return false
-}
-
-// follow cleans a path as the kernel walks it: links before a ".." are followed.
-func follow(from, rel string) (string, bool) {
-	cut := strings.LastIndex("/"+rel+"/", "/../")
-	above, below := rel[:min(cut+2, len(rel))], ""
-	if cut+3 <= len(rel) {
-		below = rel[cut+3:]
-	}
-	folder, err := filepath.EvalSymlinks(from + "/" + above)
-	if err != nil {
-		return "", false
-	}
-	return filepath.Join(folder, below), true
 }

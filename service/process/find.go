@@ -114,7 +114,11 @@ func (t *Tracker) ancestor(a *ancestor) flow.Ancestor {
 		return flow.Ancestor{ProcessID: a.id}
 	}
 	program := a.image.describe(t, a.id)
-	return flow.Ancestor{ProcessID: a.id, Path: program.Path, Name: program.DisplayName()}
+	up := flow.Ancestor{ProcessID: a.id, Path: program.Path, Name: program.DisplayName()}
+	if a.image.astray {
+		up.Path = "" // rules for what a program starts are about the one that everybody sees there
+	}
+	return up
 }
 
 // fromProc finds a living process that no event told of.

@@ -18,6 +18,7 @@ const maxArgCount = 512
 type image struct {
 	executable flow.Executable
 	execID     uint32
+	userNS     uint32
 	path       string
 	where      [2]unique.Handle[string] // keeps the interned path and dir alive
 	args       []string
@@ -28,11 +29,12 @@ type image struct {
 
 	once    sync.Once
 	program flow.Program // what describe found
+	astray  bool         // in a user namespace of its own, where paths prove nothing
 }
 
 func newImage(e Exec) *image {
 	args, cut := capArgs(e.Args)
-	im := &image{executable: e.Executable, execID: e.ExecID, args: args, truncated: cut || e.ArgsTruncated}
+	im := &image{executable: e.Executable, execID: e.ExecID, userNS: e.UserNS, args: args, truncated: cut || e.ArgsTruncated}
 	im.where = [2]unique.Handle[string]{unique.Make(e.Path), unique.Make(e.Dir)}
 	im.path, im.dir = im.where[0].Value(), im.where[1].Value()
 	return im
@@ -56,6 +58,9 @@ func (im *image) describe(t *Tracker, id flow.ProcessID) *flow.Program {
 		if p.Name == "" { // else a kernel thread's
 			p.Name = name(path)
 		}
+		// Who is in a user namespace of their own can show any file at any path, and
+		// another one a moment later.
+		im.astray = im.userNS != 0 && im.userNS != t.userNS
 		if e, ok := t.desktop.Lookup(path); ok && sameFile(path, im.executable) {
 			p.Name = e.Name[""]
 			p.Icon = e.Icon
@@ -65,7 +70,7 @@ func (im *image) describe(t *Tracker, id flow.ProcessID) *flow.Program {
 		}
 		from, rel, is := command(path, im.args, im.dir)
 		p.Inline = is
-		if rel == "" {
+		if rel == "" || im.astray {
 			return
 		}
 		if script, ok := t.proc.script(id, from, rel); ok {

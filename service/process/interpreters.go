@@ -62,7 +62,7 @@ func ends(suffixes ...string) func(string, bool) bool {
 
 var interpreters = map[string]*interpreter{
 	"python": {options: options(map[option]string{
-		code: "-c -m", value: "-W -X -Q --check-hash-based-pycs"})},
+		code: "-c -m -i", value: "-W -X -Q --check-hash-based-pycs"})},
 	"perl": {options: options(map[option]string{
 		code: "-e -E", value: "-I", rest: "-M -m -C -D -F -i -x -V -d"})},
 	"ruby": {options: options(map[option]string{

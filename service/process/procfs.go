@@ -141,6 +141,7 @@ func (p procfs) seen(id flow.ProcessID) (Exec, bool) {
 	if e.Path == "" {
 		return e, false
 	}
+	e.UserNS = p.userNS(strconv.FormatUint(uint64(id.PID), 10))
 	e.Args, e.ArgsTruncated = p.args(id.PID)
 	if dir, err := os.Readlink(p.file(id.PID, "cwd")); err == nil && filepath.IsAbs(dir) {
 		e.Dir = strings.TrimSuffix(dir, " (deleted)")
@@ -221,6 +222,16 @@ func (p procfs) parent(id flow.ProcessID, child reading) (flow.ProcessID, bool) 
 		return flow.ProcessID{}, false
 	}
 	return flow.ProcessID{PID: child.parent, Start: up.start * tick}, true
+}
+
+// userNS is the inode number of the user namespace of a process, by its number or
+// "self"; 0 if that cannot be told.
+func (p procfs) userNS(pid string) uint32 {
+	var st unix.Stat_t
+	if unix.Stat(string(p)+"/"+pid+"/ns/user", &st) != nil {
+		return 0
+	}
+	return uint32(st.Ino)
 }
 
 // cgroup is the path of the process in cgroup v2, from its root.

@@ -31,6 +31,7 @@ type Exec struct {
 	ID            flow.ProcessID
 	Parent        flow.ProcessID
 	UID           uint32
+	UserNS        uint32 // inode number of its user namespace; 0 is not known
 	Executable    flow.Executable
 	Path          string // absolute, walked in the kernel; never with " (deleted)"
 	Deleted       bool   // the file has no name any more
@@ -71,6 +72,7 @@ type Tracker struct {
 	users      *Users
 	cgroups    *Cgroups
 	max        int
+	userNS     uint32 // our own
 	sums       sums
 
 	mu    sync.RWMutex // guards what follows and every record
@@ -94,6 +96,7 @@ func New(c Config) *Tracker {
 	if t.proc == "" {
 		t.proc = "/proc"
 	}
+	t.userNS = t.proc.userNS("self")
 	if t.desktop == nil {
 		t.desktop = NewDesktop("/")
 	}

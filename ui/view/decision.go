@@ -32,6 +32,10 @@ func DecidedBy(d flow.Decision) string {
 func ProgramName(p *flow.Process) string {
 	switch {
 	case p == nil:
+	case p.Path == flow.KernelPath:
+		return text.T("program.kernel")
+	case p.Path == flow.ForwardedPath:
+		return text.T("program.forwarded")
 	case p.DisplayName() != "":
 		return untrusted(p.DisplayName())
 	case p.Kernel:

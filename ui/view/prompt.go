@@ -183,8 +183,10 @@ func programGlyph(p *flow.Process) string {
 	switch {
 	case p.Script != "":
 		return "script"
-	case p.Kernel:
+	case p.Kernel || p.Path == flow.KernelPath:
 		return "gear"
+	case p.Path == flow.ForwardedPath:
+		return "globe"
 	case p.Path == "":
 		return "question"
 	case p.UID != 0 && p.UID < 1000 || p.Unit != "" && strings.HasSuffix(p.Unit, ".service"):
@@ -303,13 +305,15 @@ func lifetimes(f flow.Flow) []LifetimeChoice {
 	if f.Process.Path == "" && !f.Process.Kernel {
 		return []LifetimeChoice{once}
 	}
-	return []LifetimeChoice{
-		once,
-		{text.T("prompt.lifetime.quit"), rule.Quit, 0, text.T("prompt.for.quit", "Program", ProgramName(f.Process))},
+	choices := []LifetimeChoice{once}
+	if f.Process.IsFile() {
+		choices = append(choices, LifetimeChoice{text.T("prompt.lifetime.quit"), rule.Quit, 0, text.T("prompt.for.quit", "Program", ProgramName(f.Process))})
+	}
+	return append(choices, []LifetimeChoice{
 		{text.T("prompt.lifetime.hour"), rule.Until, time.Hour, text.T("prompt.for.hour")},
 		{text.T("prompt.lifetime.boot"), rule.Boot, 0, text.T("prompt.for.boot")},
 		{text.T("prompt.lifetime.always"), rule.Always, 0, text.T("prompt.for.always")},
-	}
+	}...)
 }
 
 // scopes are the service's offers, in words.

@@ -84,6 +84,9 @@ func directionKey(d rule.Direction) string {
 
 // RuleProgram is the short name of what a rule is about; "" if it is about any program.
 func RuleProgram(p rule.Program) string {
+	if p.Path != "" && !(flow.Program{Path: p.Path}).IsFile() {
+		return ProgramName(&flow.Process{Program: flow.Program{Path: p.Path}})
+	}
 	for _, s := range []string{p.Script, p.Path} {
 		if s != "" {
 			return untrusted(path.Base(s))

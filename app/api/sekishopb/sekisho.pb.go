@@ -703,22 +703,24 @@ func (x *Decision) GetName() []byte {
 }
 
 type Flow struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Time          int64                  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
-	Direction     Direction              `protobuf:"varint,3,opt,name=direction,proto3,enum=sekisho.v1.Direction" json:"direction,omitempty"`
-	Protocol      uint32                 `protobuf:"varint,4,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	Process       *Process               `protobuf:"bytes,5,opt,name=process,proto3" json:"process,omitempty"`
-	Local         *Endpoint              `protobuf:"bytes,6,opt,name=local,proto3" json:"local,omitempty"`
-	Remote        *Endpoint              `protobuf:"bytes,7,opt,name=remote,proto3" json:"remote,omitempty"`
-	Cookie        uint64                 `protobuf:"varint,8,opt,name=cookie,proto3" json:"cookie,omitempty"`
-	Decision      *Decision              `protobuf:"bytes,9,opt,name=decision,proto3" json:"decision,omitempty"`
-	Sent          uint64                 `protobuf:"varint,10,opt,name=sent,proto3" json:"sent,omitempty"`
-	Received      uint64                 `protobuf:"varint,11,opt,name=received,proto3" json:"received,omitempty"`
-	State         string                 `protobuf:"bytes,12,opt,name=state,proto3" json:"state,omitempty"`
-	Ended         int64                  `protobuf:"varint,13,opt,name=ended,proto3" json:"ended,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Time            int64                  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+	Direction       Direction              `protobuf:"varint,3,opt,name=direction,proto3,enum=sekisho.v1.Direction" json:"direction,omitempty"`
+	Protocol        uint32                 `protobuf:"varint,4,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Process         *Process               `protobuf:"bytes,5,opt,name=process,proto3" json:"process,omitempty"`
+	Local           *Endpoint              `protobuf:"bytes,6,opt,name=local,proto3" json:"local,omitempty"`
+	Remote          *Endpoint              `protobuf:"bytes,7,opt,name=remote,proto3" json:"remote,omitempty"`
+	Cookie          uint64                 `protobuf:"varint,8,opt,name=cookie,proto3" json:"cookie,omitempty"`
+	Decision        *Decision              `protobuf:"bytes,9,opt,name=decision,proto3" json:"decision,omitempty"`
+	Sent            uint64                 `protobuf:"varint,10,opt,name=sent,proto3" json:"sent,omitempty"`
+	Received        uint64                 `protobuf:"varint,11,opt,name=received,proto3" json:"received,omitempty"`
+	State           string                 `protobuf:"bytes,12,opt,name=state,proto3" json:"state,omitempty"`
+	Ended           int64                  `protobuf:"varint,13,opt,name=ended,proto3" json:"ended,omitempty"`
+	PacketsSent     uint64                 `protobuf:"varint,14,opt,name=packets_sent,json=packetsSent,proto3" json:"packets_sent,omitempty"`
+	PacketsReceived uint64                 `protobuf:"varint,15,opt,name=packets_received,json=packetsReceived,proto3" json:"packets_received,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Flow) Reset() {
@@ -838,6 +840,20 @@ func (x *Flow) GetState() string {
 func (x *Flow) GetEnded() int64 {
 	if x != nil {
 		return x.Ended
+	}
+	return 0
+}
+
+func (x *Flow) GetPacketsSent() uint64 {
+	if x != nil {
+		return x.PacketsSent
+	}
+	return 0
+}
+
+func (x *Flow) GetPacketsReceived() uint64 {
+	if x != nil {
+		return x.PacketsReceived
 	}
 	return 0
 }
@@ -2994,7 +3010,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.sekisho.v1.VerdictR\averdict\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\fR\x04name\"\xaa\x03\n" +
+	"\x04name\x18\x04 \x01(\fR\x04name\"\xf8\x03\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x123\n" +
@@ -3009,7 +3025,9 @@ const file_sekisho_proto_rawDesc = "" +
 	" \x01(\x04R\x04sent\x12\x1a\n" +
 	"\breceived\x18\v \x01(\x04R\breceived\x12\x14\n" +
 	"\x05state\x18\f \x01(\tR\x05state\x12\x14\n" +
-	"\x05ended\x18\r \x01(\x03R\x05ended\"3\n" +
+	"\x05ended\x18\r \x01(\x03R\x05ended\x12!\n" +
+	"\fpackets_sent\x18\x0e \x01(\x04R\vpacketsSent\x12)\n" +
+	"\x10packets_received\x18\x0f \x01(\x04R\x0fpacketsReceived\"3\n" +
 	"\tFlowBatch\x12&\n" +
 	"\x05flows\x18\x01 \x03(\v2\x10.sekisho.v1.FlowR\x05flows\"\x9e\x01\n" +
 	"\x0fActivityRequest\x12\x14\n" +

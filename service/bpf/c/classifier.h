@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
  * The classifier: called by nftables (as an xt_bpf match) for each packet that begins
- * something. It decides by who owns the packet's socket and where the packet goes, so
- * that neither a reused port nor an inherited socket borrows another's permission.
+ * something. It decides by who owns the packet's socket and where the packet goes or comes
+ * from, so that neither a reused port nor an inherited socket borrows another's permission.
  */
 #pragma once
-#include "packet.h"
-
+#include "hooks.h"
 
 /* Remembers who asked which name server, so that the answer is learnt for that program. */
 static __always_inline void note_query(struct __sk_buff *skb, const struct packet *p, const struct owner *o)
@@ -17,45 +16,64 @@ static __always_inline void note_query(struct __sk_buff *skb, const struct packe
 		bpf_map_update_elem(&queries, &q, o, BPF_ANY);
 }
 
-static __always_inline __u32 verdict_of(struct __sk_buff *skb, struct packet *p, struct owner *o)
+static __always_inline bool scope_is_all(void)
 {
+	struct control *c = control();
+	return c && c->flags & SCOPE_ALL;
+}
+
+/* A program's socket that no hook has seen: it was on its way from one process to another
+ * when the service came. Who sends a datagram is at hand; whose connection it is is not. */
+static __always_inline struct socket_state *unseen(struct __sk_buff *skb, __u64 cookie, const struct packet *p, struct owner *o)
+{
+	struct bpf_sock *at = skb->sk;
+	struct sock *sk = 0;
+	/* By way of memory: the verifier lets nobody look into what skb->sk is. */
+	if (!at || bpf_probe_read_kernel(&sk, sizeof(sk), &at) || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+		return 0;
+	o->cookie = cookie;
+	if (p->protocol == PROTO_TCP)
+		o->flags = OWNER_MISSING | OWNER_UNKNOWN;
+	else
+		current_owner(o);
+	return keep(cookie, o, SOCKET_USED);
+}
+
+/* A packet that leaves: its verdict, and whose it is. */
+static __noinline __u32 departure(struct __sk_buff *skb, struct packet *p, struct owner *o)
+{
+	if (!p || !o)
+		return BLOCK;
+	__u64 cookie = bpf_get_socket_cookie(skb);
 	if (read_packet(skb, p))
-		return ASK;
-	o->cookie = bpf_get_socket_cookie(skb);
-	struct socket_state *known = o->cookie ? bpf_map_lookup_elem(&sockets, &o->cookie) : 0;
-	if (!known) {
-		struct control *c = control();
-		if (c && kernel_made(p))
-			return ALLOW;
-		if (c && !(c->flags & SCOPE_ALL) && !o->cookie)
-			return ALLOW; /* no socket, so not of a program in our cgroup */
-		o->flags |= OWNER_MISSING | OWNER_UNKNOWN;
-		return ASK;
+		return cookie || scope_is_all() ? BLOCK : ALLOW;
+	struct ends e = leaving(p);
+	struct socket_state *s = cookie ? bpf_map_lookup_elem(&sockets, &cookie) : 0;
+	if (!s && cookie && p->protocol == PROTO_TCP)
+		s = subflow(cookie, &e);
+	if (!s && cookie && !housekeeping(p))
+		s = unseen(skb, cookie, p, o);
+	if (s) {
+		if (!sender(s, &e, o) || p->routed)
+			return BLOCK;
+		return judge_sent(s, o, &e, is_synack(p));
 	}
-	*o = known->owner;
-	return decide(o, p->address, p->port, p->protocol);
+	if (housekeeping(p))
+		return ALLOW;
+	if (!cookie && !scope_is_all())
+		return ALLOW; /* no socket, so not of a program in our cgroup */
+	*o = kernel_itself(cookie);
+	return decide(o, &e);
 }
 
 SEC("socket") int allowed(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct owner o = {};
-	if (verdict_of(skb, &p, &o) != ALLOW)
+	if (departure(skb, &p, &o) != ALLOW)
 		return 0;
 	if (p.protocol == PROTO_UDP && p.port == 53)
 		note_query(skb, &p, &o);
-	if (o.shown == ALLOW && same_destination(&o, p.address, p.port, p.protocol))
-		return 1;
-	/* No hook has shown this flow: a raw or ping socket, or one that was decided between
-	 * its hook and here. */
-	struct socket_state *s = bpf_map_lookup_elem(&sockets, &o.cookie);
-	if (s) {
-		show_flow(&o, p.address, p.port, p.protocol, ALLOW);
-		__builtin_memcpy(s->owner.address, p.address, 16);
-		s->owner.port = p.port;
-		s->owner.protocol = p.protocol;
-		s->owner.shown = ALLOW;
-	}
 	return 1;
 }
 
@@ -64,8 +82,8 @@ SEC("socket") int allowed(struct __sk_buff *skb)
 SEC("socket") int blocked(struct __sk_buff *skb)
 {
 	struct packet p = {};
-	struct owner o = {};
-	if (verdict_of(skb, &p, &o) == BLOCK)
+	struct held_packet mine = {};
+	if (departure(skb, &p, &mine.owner) == BLOCK)
 		return 1;
 	struct head h = {};
 	__u32 n = skb->len < HEAD ? skb->len : HEAD;
@@ -73,7 +91,7 @@ SEC("socket") int blocked(struct __sk_buff *skb)
 		return 0;
 	/* The checksum may still be left to the network card here, and be filled in for the queue. */
 	__u32 sum = p.transport + (p.protocol == PROTO_TCP ? 16 : 6);
-	if ((p.protocol == PROTO_TCP || p.protocol == PROTO_UDP || p.protocol == 136) && p.transport && sum < HEAD - 1) {
+	if ((p.protocol == PROTO_TCP || p.protocol == PROTO_UDP || p.protocol == PROTO_UDPLITE) && p.transport && !p.later && sum < HEAD - 1) {
 		__u32 next = sum + 1;
 		asm volatile("%0 &= 63" : "+r"(sum)); /* for the verifier, which loses the bound */
 		asm volatile("%0 &= 63" : "+r"(next));
@@ -81,9 +99,104 @@ SEC("socket") int blocked(struct __sk_buff *skb)
 		h.bytes[next] = 0;
 	}
 	if (p.protocol == PROTO_UDP && p.port == 53)
-		note_query(skb, &p, &o);
-	bpf_map_update_elem(&held, &h, &o, BPF_ANY);
+		note_query(skb, &p, &mine.owner);
+	/* Of packets that begin alike and wait at once it can't be told whose which one is. */
+	__u32 zero = 0;
+	__u64 *read = bpf_map_lookup_elem(&read_until, &zero);
+	struct held_packet *other = bpf_map_lookup_elem(&held, &h);
+	mine.when = bpf_ktime_get_boot_ns();
+	if (other && read && other->when > *read &&
+	    !(same_file(&other->owner.exe, &mine.owner.exe) && other->owner.tgid == mine.owner.tgid && other->owner.start == mine.owner.start))
+		mine.owner.flags |= OWNER_MISSING | OWNER_UNKNOWN;
+	bpf_map_update_elem(&held, &h, &mine, BPF_ANY);
 	return 0;
+}
+
+/* A packet that arrives. ALLOW says only that there is no reason to hold it here: the last
+ * word is where it meets its socket, in `received`. */
+static __noinline __u32 arrival(struct __sk_buff *skb, struct packet *p)
+{
+	if (!p || read_packet(skb, p))
+		return ALLOW; /* the stack does not deliver that */
+	struct ends e = arriving(p);
+	if (!has_ports(p->protocol) || p->later) {
+		if (!scope_is_all() || housekeeping(p))
+			return ALLOW;
+		struct owner o = kernel_itself(0);
+		return decide(&o, &e);
+	}
+	__u64 cookie = bpf_get_socket_cookie(skb); /* of a connected socket, else 0 */
+	if (cookie && bpf_map_lookup_elem(&sockets, &cookie))
+		return ALLOW;
+	struct listener_key k = { .port = p->port, .protocol = p->protocol };
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+	if (!l)
+		return ALLOW; /* nobody under our eye */
+	if (l->several && is_multicast(p->address))
+		return ALLOW; /* each of them gets it, and is asked for itself */
+	if (l->several & PROGRAMS)
+		return ASK;
+	if (l->several) {
+		struct program *g = bpf_map_lookup_elem(&programs, &l->owner.exe);
+		if (!g || g->per_process)
+			return ASK;
+	}
+	struct socket_state *s = bpf_map_lookup_elem(&sockets, &l->owner.cookie);
+	if (!s)
+		return decide(&l->owner, &e);
+	if (conversation(s, &e) || answers_all(s, &e))
+		return ALLOW;
+	return decide(&s->owner, &e);
+}
+
+SEC("socket") int arrives(struct __sk_buff *skb)
+{
+	struct packet p = {};
+	return arrival(skb, &p) == ALLOW;
+}
+
+/* Reached only by packets that are not let in: 1 drops, 0 leaves it to the queue. */
+SEC("socket") int stopped(struct __sk_buff *skb)
+{
+	struct packet p = {};
+	if (arrival(skb, &p) != BLOCK)
+		return 0;
+	struct ends e = arriving(&p);
+	struct listener_key k = { .port = p.port, .protocol = p.protocol };
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+	struct owner o = l ? l->owner : kernel_itself(0);
+	show_rarely(0, &o, &e, BLOCK);
+	return 1;
+}
+
+/* A packet from another machine or namespace to yet another, through this one. */
+static __noinline __u32 passage(struct __sk_buff *skb, struct packet *p)
+{
+	struct owner o = { .flags = OWNER_FORWARDED, .exe = { .device = ~0U } };
+	if (!p || read_packet(skb, p))
+		return BLOCK;
+	if (is_error(p))
+		return ALLOW;
+	struct ends e = leaving(p);
+	__u32 v = decide(&o, &e);
+	if (v == ALLOW || (p->protocol == PROTO_TCP && !is_synack(p)))
+		return v;
+	/* The answer to what was let through. */
+	struct ends back = arriving(p);
+	back.direction = OUT;
+	return decide(&o, &back) == ALLOW ? ALLOW : v;
+}
+
+SEC("socket") int passes(struct __sk_buff *skb)
+{
+	struct packet p = {};
+	return passage(skb, &p) == ALLOW;
+}
+
+SEC("socket") int passes_not(struct __sk_buff *skb)
+{
+	struct packet p = {};
+	return passage(skb, &p) == BLOCK;
 }
 
 /* At input: an answer to a name lookup of a program under our eye. */

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
  * The kernel holds answers, the service makes them: a decision is looked up by
- * program, then by program (or process, or socket) and destination.
+ * program, then by program (or process, or socket) and remote end.
  */
 #pragma once
 #include "identity.h"
 
-static __always_inline struct control *control(void)
-{
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&controls, &zero);
-}
+/* The two ends of a packet or call, and who began. */
+struct ends {
+	__u8 address[16]; /* of the remote end */
+	__u16 port, local_port;
+	__u8 protocol, direction;
+	__u8 pad[2];
+};
 
 static __always_inline __u32 exact_verdict(struct exact_key *k, __u64 generation)
 {
@@ -18,58 +20,75 @@ static __always_inline __u32 exact_verdict(struct exact_key *k, __u64 generation
 	return e && e->generation == generation ? e->verdict : ASK;
 }
 
-static __always_inline __u32 decide(const struct owner *o, const __u8 *address, __u16 port, __u8 protocol)
+static __always_inline bool is_loopback(const __u8 *address)
+{
+	const __u32 *a = (const __u32 *)address;
+	if (a[0] | a[1])
+		return false;
+	return a[2] == bpf_htonl(0xffff) ? address[12] == 127 : !a[2] && a[3] == bpf_htonl(1);
+}
+
+static __noinline __u32 decide(const struct owner *o, const struct ends *e)
 {
 	struct control *c = control();
-	if (!c || o->flags & (OWNER_MISMATCH | OWNER_UNKNOWN))
+	if (!c)
 		return ASK;
 	struct exact_key k = {};
-	struct program *p = bpf_map_lookup_elem(&programs, &o->exe);
-	__u32 v = c->fallback;
-	if (p && p->generation == c->generation) {
-		v = p->verdict;
-		k.subject.a = p->id;
-		if (p->per_process) {
-			k.subject.a = (__u64)o->exec_id << 32 | o->tgid;
-			k.subject.b = o->start;
-			v = exact_verdict(&k, c->generation);
+	__u32 v = ASK;
+	if (!(o->flags & (OWNER_MISMATCH | OWNER_UNKNOWN))) {
+		struct program *p = bpf_map_lookup_elem(&programs, &o->exe);
+		v = c->fallback;
+		k.direction = e->direction & 1;
+		if (p && p->generation == c->generation) {
+			v = p->verdict[e->direction & 1];
+			k.subject.a = p->id;
+			if (p->per_process) {
+				k.subject.a = (__u64)o->exec_id << 32 | o->tgid;
+				k.subject.b = o->start;
+				v = exact_verdict(&k, c->generation);
+			}
 		}
+		if (c->loopback && c->fallback != ALLOW && is_loopback(e->address)) {
+			if (c->loopback == ALLOW)
+				return ALLOW;
+			v = DEPENDS;
+		}
+		if (v == ALLOW || v == BLOCK)
+			return v;
 	}
-	if (v == ALLOW || v == BLOCK)
-		return v;
-	__builtin_memcpy(k.address, address, 16);
-	k.port = port;
-	k.protocol = protocol;
+	__builtin_memcpy(k.address, e->address, 16);
+	k.protocol = e->protocol;
 	if (k.subject.a) {
+		k.port = e->direction == IN ? e->local_port : e->port;
 		v = exact_verdict(&k, c->generation);
 		if (v == ALLOW || v == BLOCK)
 			return v;
 	}
-	k.subject.a = o->cookie; /* "once": this socket to this destination */
+	k.subject.a = o->cookie; /* "once": this socket with this remote end */
 	k.subject.b = ~0ULL;
+	k.direction = e->direction & 1;
+	k.port = e->port;
 	return exact_verdict(&k, c->generation);
 }
 
 /* Tells the service of a flow that it will never see in its queue. */
-static __always_inline void show_flow(struct owner *o, const __u8 *address, __u16 port, __u8 protocol, __u32 verdict)
+static __noinline int show_flow(const struct owner *o, const struct ends *to, __u32 verdict)
 {
-	struct flow_event e = {};
-	e.head.kind = EVENT_FLOW;
-	e.head.tgid = o->tgid;
-	e.head.start = o->start;
-	e.when = bpf_ktime_get_boot_ns();
-	e.owner = *o;
-	e.port = port;
-	e.protocol = protocol;
-	e.verdict = verdict;
-	__builtin_memcpy(e.address, address, 16);
-	emit(&e, sizeof(e));
-}
-
-static __always_inline bool same_destination(const struct owner *o, const __u8 *address, __u16 port, __u8 protocol)
-{
-	const __u64 *a = (const __u64 *)o->address;
-	__u64 b[2];
-	__builtin_memcpy(b, address, 16);
-	return o->port == port && o->protocol == protocol && a[0] == b[0] && a[1] == b[1];
+	struct flow_event *e = event_space(sizeof(*e));
+	if (!e)
+		return 0;
+	e->head.kind = EVENT_FLOW;
+	e->head.tgid = o->tgid;
+	e->head.start = o->start;
+	e->when = bpf_ktime_get_boot_ns();
+	e->owner = *o;
+	e->port = to->port;
+	e->local_port = to->local_port;
+	e->protocol = to->protocol;
+	e->direction = to->direction;
+	e->verdict = verdict;
+	e->pad = 0;
+	__builtin_memcpy(e->address, to->address, 16);
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	return 0;
 }

@@ -55,7 +55,7 @@ static __always_inline void current_owner(struct owner *o)
 	struct executable now = {};
 	o->tgid = t->tgid;
 	o->start = t->group_leader->start_boottime;
-	o->uid = (__u32)bpf_get_current_uid_gid();
+	o->uid = t->cred->uid.val; /* the helper is not for socket filters up to 6.12 */
 	o->exec_id = t->self_exec_id;
 	if (executable_of(t, &now)) {
 		o->flags |= OWNER_UNKNOWN;

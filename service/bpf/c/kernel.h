@@ -46,7 +46,9 @@ struct fs_struct { struct path pwd; };
 struct mm_struct { struct file *exe_file; unsigned long arg_start, arg_end; };
 struct signal_struct { atomic_t live; };
 struct linux_binprm { const char *filename; };
-struct cred { struct { __u32 val; } uid; };
+struct ns_common { unsigned int inum; };
+struct user_namespace { struct ns_common ns; };
+struct cred { struct { __u32 val; } uid; struct user_namespace *user_ns; };
 struct task_struct {
 	int pid, tgid;
 	struct task_struct *group_leader, *real_parent;
@@ -60,8 +62,19 @@ struct task_struct {
 struct kernfs_node { __u64 id; };
 struct cgroup { struct kernfs_node *kn; };
 struct sock_cgroup_data { struct cgroup *cgroup; };
-struct sock_common { unsigned short skc_family; };
-struct sock { struct sock_common __sk_common; struct sock_cgroup_data sk_cgrp_data; };
+struct in6_addr { union { __u8 u6_addr8[16]; } in6_u; };
+typedef struct { __s64 counter; } atomic64_t;
+struct sock_common {
+	atomic64_t skc_cookie;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	__be16 skc_dport;
+	__u16 skc_num;
+	__be32 skc_daddr;
+	struct in6_addr skc_v6_daddr;
+};
+struct sock { struct sock_common __sk_common; struct sock_cgroup_data sk_cgrp_data; __u16 sk_protocol; __u8 sk_kern_sock : 1; };
+struct tcp_sock { __u8 repair : 1; };
 struct socket { struct sock *sk; };
 struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; };

@@ -81,6 +81,7 @@ static __always_inline void executed(struct task_struct *t, const char *filename
 	e->cgroup = bpf_get_current_cgroup_id();
 	e->when = bpf_ktime_get_boot_ns();
 	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->user_ns = t->cred->user_ns->ns.inum;
 	e->exec_id = p.exec_id;
 	e->exe = p.exe;
 	struct file *f = t->mm->exe_file;
@@ -171,6 +172,7 @@ SEC("iter/task") int each_task(struct bpf_iter__task *ctx)
 	r.parent = t->real_parent->tgid;
 	r.parent_start = t->real_parent->group_leader->start_boottime;
 	r.uid = t->cred->uid.val;
+	r.user_ns = t->cred->user_ns->ns.inum;
 	struct process *old = bpf_map_lookup_elem(&processes, &r.tgid);
 	if (old && old->start == p.start)
 		p = *old; /* what was recorded at exec counts */
@@ -226,6 +228,17 @@ SEC("iter/task_file") int each_socket(struct bpf_iter__task_file *ctx)
 	r.owner.uid = t->cred->uid.val;
 	r.owner.cookie = bpf_get_socket_cookie(sk);
 	r.cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	r.state = sk->__sk_common.skc_state;
+	r.protocol = sk->sk_protocol;
+	r.local_port = sk->__sk_common.skc_num;
+	r.port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (family == 10) {
+		BPF_CORE_READ_INTO(&r.address, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	} else {
+		__u32 ip = sk->__sk_common.skc_daddr;
+		r.address[10] = r.address[11] = 0xff;
+		__builtin_memcpy(r.address + 12, &ip, 4);
+	}
 	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
 	return 0;
 }

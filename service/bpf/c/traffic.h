@@ -1,55 +1,183 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only
  *
- * Traffic: the payload that goes through each socket, counted where it is, and told with
- * the socket's end.
+ * Where a packet meets its socket: the last word on what leaves and what is delivered,
+ * and the counting of it. Here it is certain whose the packet is, whatever ports others
+ * share with it; and what is undecided goes no further, even while somebody flushes
+ * nftables. Nothing can be held here.
  */
 #pragma once
-#include "packet.h"
+#include "hooks.h"
 
-/* What is in a packet behind its headers. This runs for every packet, so it reads the
- * packet in place; extension headers of IPv6 count as payload. */
-static __always_inline __u32 payload(struct __sk_buff *skb)
+static __always_inline __u64 segments(struct __sk_buff *skb)
 {
-	__u8 *at = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	if (at + 40 > end)
-		return skb->len > 28 ? skb->len - 28 : 0; /* too short for TCP: 20 of IPv4 and 8 of UDP or ICMP */
-	__u32 headers = 40;
-	__u8 protocol = at[6];
-	if (at[0] >> 4 == 4) {
-		headers = (at[0] & 15) * 4;
-		protocol = at[9];
-	}
-	if (protocol == PROTO_TCP) {
-		__u8 *tcp = at + headers;
-		if (tcp + 13 > end)
-			return 0;
-		headers += (tcp[12] >> 4) * 4;
-	} else {
-		headers += 8;
-	}
-	return skb->len > headers ? skb->len - headers : 0;
+	return skb->gso_segs ? skb->gso_segs : 1;
+}
+
+static __always_inline void count_sent(struct __sk_buff *skb, struct conversation *c, const struct packet *p)
+{
+	__sync_fetch_and_add(&c->packets_sent, segments(skb));
+	if (p->payload)
+		__sync_fetch_and_add(&c->sent, p->payload);
+}
+
+static __always_inline void count_received(struct __sk_buff *skb, struct conversation *c, const struct packet *p)
+{
+	__sync_fetch_and_add(&c->packets_received, segments(skb));
+	if (p->payload)
+		__sync_fetch_and_add(&c->received, p->payload);
+}
+
+/* The socket of a connection that a listener accepted: it has been through no hook. */
+static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 cookie, const struct ends *e)
+{
+	struct bpf_sock *sk = skb->sk;
+	if (!sk || !e)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->state != TCP_ESTABLISHED)
+		return 0;
+	struct listener_key k = { .port = e->local_port, .protocol = PROTO_TCP };
+	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+	if (!l)
+		return 0;
+	struct owner o = l->owner;
+	__u64 listener = o.cookie;
+	o.cookie = cookie;
+	if (l->several & PROGRAMS)
+		o.flags |= OWNER_UNKNOWN;
+	struct socket_state *s = keep(cookie, &o, SOCKET_USED);
+	if (!s)
+		return 0;
+	__builtin_memcpy(s->first.address, e->address, 16);
+	s->first.port = e->port;
+	s->first.direction = IN;
+	s->first.packets_sent = 1; /* the handshake */
+	s->first.packets_received = 2;
+	s->first.protocol = PROTO_TCP;
+	struct accept_event *a = event_space(sizeof(*a));
+	if (!a)
+		return s;
+	a->head.kind = EVENT_ACCEPT;
+	a->head.tgid = o.tgid;
+	a->head.start = o.start;
+	a->when = bpf_ktime_get_boot_ns();
+	a->owner = o;
+	a->listener = listener;
+	__builtin_memcpy(a->address, e->address, 16);
+	a->port = e->port;
+	a->local_port = e->local_port;
+	a->pad = 0;
+	bpf_ringbuf_submit(a, BPF_RB_NO_WAKEUP);
+	return s;
+}
+
+/* Nothing can be held any more: what is undecided passes only if the queue has just let it
+ * go, or before the service has begun. */
+static __noinline int let_pass(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
+{
+	struct control *k = control();
+	if (!o || !e || v == ALLOW || !k || !k->generation)
+		return 1;
+	if (v == BLOCK)
+		return 0;
+	struct conversation_key key = key_of(o->cookie, e);
+	__u64 *until = bpf_map_lookup_elem(&let_go, &key);
+	if (until && bpf_ktime_get_boot_ns() < *until)
+		return 1;
+	count(LAST_REFUSED);
+	show_rarely(s, o, e, ASK);
+	return 0;
 }
 
 SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 {
-	__u32 n = payload(skb);
-	if (!n)
-		return 1; /* a handshake or an acknowledgement */
+	struct packet p = {};
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	if (s)
-		__sync_fetch_and_add(&s->sent, n);
+	if (read_packet(skb, &p))
+		return s == 0;
+	struct ends e = leaving(&p);
+	if (!s) {
+		if (housekeeping(&p)) {
+			if (p.payload && p.protocol == PROTO_TCP)
+				s = accepted(skb, cookie, &e);
+			if (!s)
+				return 1;
+		} else {
+			struct owner o = kernel_itself(cookie);
+			return let_pass(0, &o, &e, decide(&o, &e));
+		}
+	}
+	if (p.routed)
+		return 0;
+	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
+		count_sent(skb, &s->first, &p);
+		if (s->flags & SOCKET_RELEASED && p.flags & (TCP_FIN | TCP_RST))
+			tell_close(cookie, s);
+		return 1;
+	}
+	/* Where nftables holds nothing, nobody has looked at the sender yet. */
+	struct owner o = s->owner;
+	if (o.flags & OWNER_FOREIGN && !sender(s, &e, &o))
+		return 0;
+	if (!let_pass(s, &o, &e, judge_sent(s, &o, &e, is_synack(&p))))
+		return 0;
+	struct conversation *c = conversation(s, &e);
+	if (c)
+		count_sent(skb, c, &p);
+	if (is_multicast(e.address)) {
+		s->asked_port = e.port;
+		s->asked_until = bpf_ktime_get_boot_ns() + 30 * SECOND;
+	}
 	return 1;
 }
 
 SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 {
-	__u32 n = payload(skb);
-	if (!n)
-		return 1; /* a handshake or an acknowledgement */
+	struct packet p = {};
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	if (s)
-		__sync_fetch_and_add(&s->received, n);
+	if (read_packet(skb, &p))
+		return s == 0;
+	struct ends e = arriving(&p);
+	if (!s) {
+		s = p.protocol == PROTO_TCP ? accepted(skb, cookie, &e) : 0;
+		if (!s)
+			return 1;
+	}
+	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
+		if (s->first.protocol)
+			count_received(skb, &s->first, &p);
+		if (s->flags & SOCKET_RELEASED && p.flags & TCP_RST)
+			tell_close(cookie, s);
+		return 1;
+	}
+	struct conversation *c = conversation(s, &e);
+	if (!c && answers_all(s, &e))
+		e.direction = OUT;
+	if (s->flags & SOCKET_RAW) {
+		/* It gets a copy of all that is of its protocol: of that nobody is asked. What goes
+		 * wrong on the way to those that it talks to it may hear from anybody. */
+		struct control *k = control();
+		if (c || (s->first.verdict == ALLOW && is_error(&p)))
+			return !c || judge(s, &s->owner, &e) == ALLOW;
+		return (k && !k->generation) || decide(&s->owner, &e) == ALLOW;
+	}
+	if (!c && p.protocol == PROTO_TCP) {
+		/* A listener: each connection gets a socket of its own. */
+		__u32 v = decide(&s->owner, &e);
+		if (v != ASK)
+			show_rarely(v == ALLOW ? 0 : s, &s->owner, &e, v);
+		return let_pass(s, &s->owner, &e, v);
+	}
+	__u32 v = judge(s, &s->owner, &e);
+	if (!let_pass(s, &s->owner, &e, v)) {
+		if (v == ASK)
+			receives(s, p.port, p.protocol); /* from now on it can be held */
+		return 0;
+	}
+	c = conversation(s, &e);
+	if (c)
+		count_received(skb, c, &p);
 	return 1;
 }

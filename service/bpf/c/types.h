@@ -29,47 +29,108 @@ enum owner_flag {
 	OWNER_UNKNOWN = 2,  /* nothing was recorded at exec */
 	OWNER_FOREIGN = 4,  /* in another network namespace: nothing there can hold a packet */
 	OWNER_MISSING = 8,  /* the socket has no owner here */
+	OWNER_KERNEL = 16,  /* the kernel itself */
+	OWNER_FORWARDED = 32, /* another machine or namespace, through this one */
 };
 
-/* Who used a socket last, and for whom it last asked. */
+/* Who used a socket last. */
 struct owner {
 	struct executable exe;
 	__u64 start;
 	__u64 cookie;
 	__u32 tgid, uid;
 	__u32 flags;
-	__u16 port; /* last destination reported */
-	__u8 protocol;
-	__u8 shown; /* and the verdict that was reported */
-	__u8 address[16];
 	__u32 exec_id; /* which execution: a process may run one file twice, with other scripts */
-	__u32 pad;
 };
 
-/* A socket, with the payload that went through it: a flow's figures. */
+enum direction { OUT = 0, IN = 1 };
+
+/* What one socket says to one remote end: who began it, what was decided of it, for whom
+ * and when, and what went through. It stands in for conntrack, whose word would be good
+ * for every program that uses the same ports. */
+struct conversation {
+	__u8 address[16]; /* of the remote end; IPv4 as ::ffff:a.b.c.d */
+	__u16 port;
+	__u8 protocol; /* 0: there is none here */
+	__u8 direction;
+	__u32 verdict; /* the last one that was told; it counts while what follows is so */
+	__u64 generation;
+	__u64 start; /* of the process that it was decided for */
+	__u32 tgid, exec_id;
+	__u64 sent, received; /* payload in bytes */
+	__u64 packets_sent, packets_received;
+};
+
+struct conversation_key {
+	__u64 cookie;
+	__u8 address[16];
+	__u16 port;
+	__u8 protocol;
+	__u8 pad[5];
+};
+
+enum socket_flag {
+	SOCKET_USED = 1,     /* somebody connected or sent with it */
+	SOCKET_SEVERAL = 2,  /* it has more conversations than the first */
+	SOCKET_RAW = 4,
+	SOCKET_RELEASED = 8, /* its program closed it; what it had to send still goes */
+	SOCKET_INNER = 16,   /* the kernel made it, for itself or for MPTCP: its end is not told */
+};
+
 struct socket_state {
 	struct owner owner;
-	__u64 sent, received; /* bytes */
+	/* It asked a multicast or broadcast address: until then answers may come from anywhere. */
+	__u64 asked_until;
+	__u16 asked_port;
+	__u16 port; /* under which it is in `listeners`; 0: it is not */
+	__u8 protocol, pad[3];
+	__u32 flags;
+	__u32 pad2;
+	__u64 inner; /* cookie of the socket by which MPTCP connects; 0: none */
+	__u64 told;  /* when a packet of it was last told of as refused */
+	struct conversation first;
 };
+
+/* A connect() that MPTCP is about to do with a socket of its own. */
+struct connect {
+	struct owner owner;
+	__u8 address[16];
+	__u16 port, pad[3];
+};
+
+struct listener_key { __u16 port; __u8 protocol, pad; };
+
+/* Who receives on a port. */
+struct listener {
+	struct owner owner;
+	__u32 count;   /* sockets */
+	__u32 several;
+};
+/* Whose sockets are on one port: which one a packet is for must be looked up, of several
+ * processes of one program only if its rules tell them apart. */
+enum several { PROGRAMS = 1, PROCESSES = 2 };
 
 /* What is known of a program; stale unless its generation is the current one. */
 struct program {
 	__u64 generation;
 	__u64 id; /* subject of its exact decisions */
-	__u32 verdict;
-	__u32 per_process; /* its rules look at the process: the subject is the process */
+	__u8 verdict[2]; /* by direction */
+	__u8 per_process; /* its rules look at the process: the subject is the process */
+	__u8 pad[5];
 };
 
 /* Whom an exact decision is about: {program id, 0}, {tgid and exec_id, start} or {cookie, ~0}. */
 struct subject { __u64 a, b; };
 
-/* address, port and protocol zero: the verdict for the whole subject */
+/* address, port and protocol zero: the verdict for the whole subject in that direction.
+ * The port is the remote end's for OUT and for a socket, our own for IN. */
 struct exact_key {
 	struct subject subject;
-	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u8 address[16]; /* of the remote end; IPv4 as ::ffff:a.b.c.d */
 	__u16 port;
 	__u8 protocol;
-	__u8 pad[5];
+	__u8 direction;
+	__u8 pad[4];
 };
 struct exact { __u64 generation; __u32 verdict; __u32 pad; };
 
@@ -77,6 +138,7 @@ struct exact { __u64 generation; __u32 verdict; __u32 pad; };
  * under which its owner waits for the service. */
 #define HEAD 64
 struct head { __u8 bytes[HEAD]; };
+struct held_packet { struct owner owner; __u64 when; };
 
 struct query { __u8 server[16]; __u16 client_port; __u16 id; };
 
@@ -86,9 +148,11 @@ struct control {
 	__u64 netns; /* cookie of the network namespace whose packets can be held */
 	__u32 fallback; /* verdict for a program that is not in `programs` */
 	__u32 flags;
+	__u32 loopback; /* ALLOW: passes; DEPENDS: only exact decisions count; ASK: nothing special */
+	__u32 pad;
 };
 
-enum event_kind { EVENT_EXEC = 1, EVENT_ARGS, EVENT_FORK, EVENT_EXIT, EVENT_FLOW, EVENT_CLOSE };
+enum event_kind { EVENT_EXEC = 1, EVENT_ARGS, EVENT_FORK, EVENT_EXIT, EVENT_FLOW, EVENT_CLOSE, EVENT_ACCEPT };
 
 struct event { __u32 kind, tgid; __u64 start; };
 #define NAMES 2048
@@ -97,28 +161,44 @@ struct exec_event {
 	__u64 parent_start, cgroup, when, exec_id;
 	__u32 parent, uid, deleted;
 	__u32 path_len, dir_len, name_len;
+	__u32 user_ns, pad; /* inode number of the user namespace: who has one of their own can show any file at any path */
 	struct executable exe;
 	__u8 names[2 * NAMES]; /* path and dir leaf first, NUL separated, then the file name given to execve */
 };
 #define ARGS 2048
 struct args_event { struct event head; __u32 len, truncated; __u8 args[ARGS]; };
 struct fork_event { struct event head; __u64 parent_start; __u32 parent, pad; };
+/* A flow that will not be seen in the queue; with ASK one that was refused since nothing
+ * could hold it. */
 struct flow_event {
 	struct event head;
 	__u64 when;
 	struct owner owner;
-	__u16 port;
-	__u8 protocol, verdict;
 	__u8 address[16];
+	__u16 port, local_port;
+	__u8 protocol, direction, verdict, pad;
+};
+struct accept_event {
+	struct event head;
+	__u64 when;
+	struct owner owner; /* its cookie is the new socket's */
+	__u64 listener;
+	__u8 address[16];
+	__u16 port, local_port;
 	__u32 pad;
 };
-struct close_event { struct event head; __u64 cookie, when, sent, received; };
+struct close_event {
+	struct event head;
+	__u64 cookie, when;
+	__u64 sent, received, packets_sent, packets_received; /* of the first conversation */
+	__u32 several, pad;
+};
 
 /* what the iterators write */
 struct task_record {
 	struct executable exe;
 	__u64 start, parent_start, cgroup;
-	__u32 tgid, parent, uid, exec_id;
+	__u32 tgid, parent, uid, exec_id, user_ns, pad;
 };
 struct file_record {
 	struct executable exe;
@@ -127,6 +207,9 @@ struct file_record {
 struct socket_record {
 	struct owner owner;
 	__u64 cgroup;
+	__u8 address[16]; /* of the remote end, if it is connected */
+	__u16 port, local_port; /* remote, local */
+	__u8 protocol, state, pad[2];
 };
 
-enum counter { LOST_EVENTS, MISMATCHES, UNKNOWN_PROCESSES, SOCKETS_FULL, FOREIGN_REFUSED, COUNTERS };
+enum counter { LOST_EVENTS, MISMATCHES, UNKNOWN_PROCESSES, SOCKETS_FULL, FOREIGN_REFUSED, LAST_REFUSED, UNTOLD, COUNTERS };

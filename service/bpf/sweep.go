@@ -1,0 +1,67 @@
+package bpf
+
+import (
+	"errors"
+
+	"github.com/cilium/ebpf"
+)
+
+// Sweep forgets the sockets that are gone without having told: a TCP connection that its
+// program closed and that then died without a last segment, or one that the kernel made
+// for itself or for MPTCP. open reports whether a
+// socket still exists, by its cookie.
+func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error {
+	var cookie uint64
+	var s kernelSocketState
+	var gone []Closed
+	var ports []kernelListenerKey
+	it := k.objs.Sockets.Iterate()
+	for it.Next(&cookie, &s) {
+		const quiet = uint32(kernelSocketFlagSOCKET_RELEASED | kernelSocketFlagSOCKET_INNER)
+		if s.Flags&quiet == 0 && s.First.Direction == 0 || open(cookie) {
+			continue
+		}
+		if s.Port != 0 {
+			ports = append(ports, kernelListenerKey{Port: s.Port, Protocol: s.Protocol})
+		}
+		t := fromConversation(&s.First)
+		gone = append(gone, Closed{Cookie: cookie, Bytes: t.Bytes, Packets: t.Packets, Several: s.Flags&uint32(kernelSocketFlagSOCKET_SEVERAL) != 0})
+	}
+	for _, c := range gone {
+		if k.objs.Sockets.Delete(c.Cookie) == nil {
+			closed(c)
+		}
+	}
+	for _, p := range ports {
+		var l kernelListener
+		if k.objs.Listeners.Lookup(&p, &l) != nil {
+			continue
+		}
+		if l.Count--; l.Count == 0 {
+			_ = k.objs.Listeners.Delete(&p)
+		} else {
+			_ = k.objs.Listeners.Put(&p, &l)
+		}
+	}
+	return errors.Join(it.Err(), k.sweepConversations())
+}
+
+// sweepConversations forgets those of sockets that are gone, which nobody was told of.
+func (k *Kernel) sweepConversations() error {
+	var key kernelConversationKey
+	var c kernelConversation
+	var gone []kernelConversationKey
+	it := k.objs.Conversations.Iterate()
+	for it.Next(&key, &c) {
+		if _, there := k.OwnerOfSocket(key.Cookie); !there {
+			gone = append(gone, key)
+		}
+	}
+	errs := []error{it.Err()}
+	for _, key := range gone {
+		if err := k.objs.Conversations.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

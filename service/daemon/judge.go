@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"net/netip"
+
+	"sekisho/app/flow"
+	"sekisho/service/bpf"
+	"sekisho/service/capture"
+	"sekisho/service/engine"
+)
+
+// judge hands a held packet to the engine. Only the queue's reader calls it.
+func (s *service) judge(p *capture.Packet) {
+	if p.Direction == flow.In {
+		owner, ours := s.receiver(p)
+		if !ours {
+			s.pass(p)
+			return
+		}
+		p.Owner = owner
+	}
+	s.engine.Judge(engine.Packet{
+		Owner: p.Owner, Direction: p.Direction, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Held: p,
+	})
+}
+
+// receiver says whose a packet is that arrives: the owner of the very socket to which it
+// will be delivered, whatever other sockets share its port. false: nobody's whom we watch,
+// so that the kernel will answer it as if we were not there.
+func (s *service) receiver(p *capture.Packet) (bpf.Owner, bool) {
+	if !p.Protocol.HasPorts() {
+		return bpf.Owner{Kernel: true}, true
+	}
+	cookie, there, err := s.receivers.Receiver(p.Protocol, end(p.Local), end(p.Remote), p.Interface)
+	if err != nil {
+		s.Log.Debug("whose an arriving packet is isn't known", "err", err)
+		return bpf.Owner{Missing: true, Unknown: true}, true
+	}
+	if !there {
+		return bpf.Owner{}, false
+	}
+	return s.kernel.OwnerOfSocket(cookie)
+}
+
+func end(e flow.Endpoint) netip.AddrPort { return netip.AddrPortFrom(e.Addr, e.Port) }
+
+func (s *service) pass(p *capture.Packet) {
+	if err := p.Accept(); err != nil {
+		s.Log.Debug("a packet went without its verdict", "err", err)
+	}
+}

@@ -1,0 +1,181 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sekisho/service/capture"
+)
+
+// maxNamespaces bounds the namespaces whose packets are held; those beyond are refused
+// what is undecided.
+const maxNamespaces = 256
+
+// namespaces are the other network namespaces in which programs under our eye run:
+// containers, sandboxes. The first undecided call in one is refused, as nothing there can
+// hold it; from then on the service holds packets there as at home.
+type namespaces struct {
+	s    *service
+	wake chan uint32              // processes that were refused
+	held map[uint64]heldNamespace // by inode number of the namespace; run's alone
+}
+
+type heldNamespace struct {
+	cookie uint64
+	end    context.CancelFunc
+	ended  chan struct{}
+}
+
+func newNamespaces(s *service) *namespaces {
+	return &namespaces{s: s, wake: make(chan uint32, 64), held: map[uint64]heldNamespace{}}
+}
+
+// refused takes note of a process that was refused in a namespace where nothing is held.
+// It does not block.
+func (n *namespaces) refused(pid uint32) {
+	select {
+	case n.wake <- pid:
+	default: // it will try again
+	}
+}
+
+// run enters the namespaces that refused says, and leaves those in which nobody is any
+// more: holding packets would keep them alive.
+func (n *namespaces) run(ctx context.Context) error {
+	if err := n.s.kernel.HoldOwnOnly(); err != nil {
+		return err
+	}
+	look := time.NewTicker(2 * time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			n.leave(func(uint64) bool { return true })
+			return nil
+		case pid := <-n.wake:
+			if err := n.enter(ctx, pid); err != nil {
+				n.s.Log.Warn("a network namespace can't be entered: what is undecided there is refused", "pid", pid, "err", err)
+			}
+		case <-look.C:
+			if len(n.held) == 0 {
+				continue
+			}
+			live, err := liveNamespaces()
+			if err != nil {
+				n.s.Log.Warn("network namespaces can't be listed", "err", err)
+				continue
+			}
+			n.leave(func(inode uint64) bool { return !live[inode] })
+		}
+	}
+}
+
+func (n *namespaces) enter(ctx context.Context, pid uint32) error {
+	path := filepath.Join("/proc", strconv.FormatUint(uint64(pid), 10), "ns/net")
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err // its process is gone
+	}
+	defer unix.Close(fd)
+	var s unix.Stat_t
+	if err := unix.Fstat(fd, &s); err != nil {
+		return err
+	}
+	if _, there := n.held[s.Ino]; there {
+		return nil
+	}
+	if len(n.held) >= maxNamespaces {
+		return fmt.Errorf("packets of %d namespaces are held already", len(n.held))
+	}
+	h, err := n.hold(ctx, fd)
+	if err != nil {
+		return err
+	}
+	n.held[s.Ino] = h
+	return nil
+}
+
+// hold sets up table and queue in the namespace behind fd, then says that it may be held.
+func (n *namespaces) hold(ctx context.Context, fd int) (heldNamespace, error) {
+	var q *capture.Queue
+	var cookie uint64
+	table := n.s.table
+	table.Outgoing = true
+	err := inNetns(fd, func() (err error) {
+		if cookie, err = netnsCookie(); err != nil {
+			return err
+		}
+		q, err = capture.Open(table.Queue, n.s.kernel, n.s.Log)
+		return err
+	})
+	if err != nil {
+		return heldNamespace{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	h := heldNamespace{cookie: cookie, end: cancel, ended: make(chan struct{})}
+	ready, failed := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(h.ended)
+		failed <- q.Run(ctx, ready, n.s.judge)
+	}()
+	select {
+	case <-ready:
+	case err := <-failed:
+		cancel()
+		return heldNamespace{}, err
+	}
+	err = errors.Join(inNetns(fd, table.Apply), n.s.kernel.Hold(cookie))
+	if err != nil {
+		cancel()
+		return heldNamespace{}, errors.Join(err, n.s.kernel.HoldNoMore(cookie))
+	}
+	return h, nil
+}
+
+// leave lets go of the namespaces for which which says so. What is undecided there is
+// refused again; the table stays until the namespace ends, or Cleanup.
+func (n *namespaces) leave(which func(inode uint64) bool) {
+	for inode, h := range n.held {
+		if !which(inode) {
+			continue
+		}
+		delete(n.held, inode)
+		if err := n.s.kernel.HoldNoMore(h.cookie); err != nil {
+			n.s.Log.Warn("a network namespace is left", "err", err)
+		}
+		h.end()
+		<-h.ended
+	}
+}
+
+// liveNamespaces lists the network namespaces that some process is in, by inode number.
+func liveNamespaces() (map[uint64]bool, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	live := map[uint64]bool{}
+	for _, p := range paths {
+		var s unix.Stat_t
+		if unix.Stat(p, &s) == nil {
+			live[s.Ino] = true
+		}
+	}
+	return live, nil
+}
+
+// inNetns runs f in the network namespace behind fd.
+func inNetns(fd int, f func() error) error {
+	return onOwnThread(func() error {
+		if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return f()
+	})
+}

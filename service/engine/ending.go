@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"sekisho/app/api"
+	"sekisho/app/flow"
+	"sekisho/service/bpf"
+	"sekisho/service/traffic"
+)
+
+// ending is what ends flows that are forbidden now: one at a time, and again if something
+// changed meanwhile.
+type ending struct{ runs, again bool }
+
+// endForbidden ends the live flows that are blocked now. The kernel blocks them already
+// where it can; here connections are cut, which it lets go on. It is called with mu held,
+// and does its work without.
+func (e *Engine) endForbidden() {
+	e.end.again = true
+	if e.end.runs {
+		return
+	}
+	e.end.runs = true
+	go e.endAll()
+}
+
+func (e *Engine) endAll() {
+	for {
+		e.mu.Lock()
+		if !e.end.again {
+			e.end.runs = false
+			e.mu.Unlock()
+			return
+		}
+		e.end.again = false
+		all := e.live.All()
+		e.mu.Unlock()
+		e.cut(e.forbidden(all))
+	}
+}
+
+// judged is how many live flows are decided again before others get their turn.
+const judged = 2048
+
+// forbidden finds those of flows that are blocked now, and says so in them.
+func (e *Engine) forbidden(all []*traffic.Live) *cuts {
+	c := newCuts()
+	for len(all) > 0 {
+		n := min(len(all), judged)
+		e.mu.Lock()
+		for _, l := range all[:n] {
+			if l.Gone() || l.State == flow.Closed || l.Decision.Verdict != flow.Allow {
+				continue
+			}
+			if d, ends := e.ends(&l.Flow); ends {
+				l.Decision = d
+				c.add(l)
+			}
+		}
+		e.mu.Unlock()
+		all = all[n:]
+	}
+	return c
+}
+
+// ends reports whether a flow that was allowed is blocked now, and by what.
+func (e *Engine) ends(f *flow.Flow) (flow.Decision, bool) {
+	d := e.decide(f, bpf.Owner{})
+	was := f.Decision.By
+	switch {
+	case d.Verdict == flow.Waiting && was.Kind == flow.ByRule:
+		// What allowed it is gone, and nothing else does.
+		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitRuleEnded}}, true
+	case d.Verdict != flow.Block:
+		return d, false
+	case was == (flow.By{Kind: flow.ByLimit, Name: limitBefore}):
+		// It was there first: a rule about it ends it, not that nothing says anything.
+		return d, d.By.Kind == flow.ByRule || e.mode.Mode == api.ModeLockdown
+	}
+	return d, true
+}
+
+// cuts are flows that are to end, as their sockets are found.
+type cuts struct {
+	sockets map[uint64]*traffic.Live      // connections
+	ends    map[ends]*traffic.Live        // connections that may have a socket that we don't know yet
+	peers   map[traffic.Key]*traffic.Live // datagrams
+	others  []*traffic.Live               // what has no connection that could be cut
+	done    map[*traffic.Live]bool
+}
+
+// ends are those of a connection that arrived.
+type ends struct {
+	local  uint16
+	remote netip.AddrPort
+}
+
+func newCuts() *cuts {
+	return &cuts{
+		sockets: map[uint64]*traffic.Live{}, ends: map[ends]*traffic.Live{}, peers: map[traffic.Key]*traffic.Live{},
+		done: map[*traffic.Live]bool{},
+	}
+}
+
+func (c *cuts) len() int { return len(c.sockets) + len(c.ends) + len(c.others) }
+
+func (c *cuts) add(l *traffic.Live) {
+	remote := netip.AddrPortFrom(l.Remote.Addr, l.Remote.Port)
+	switch {
+	case l.Protocol != flow.TCP:
+		c.others = append(c.others, l)
+		c.peers[traffic.Key{Cookie: l.Cookie, Remote: remote, Protocol: l.Protocol}] = l
+	case l.Direction == flow.In && l.Listener == 0: // its cookie is the listener's
+		c.ends[ends{l.Local.Port, remote}] = l
+	default:
+		c.sockets[l.Cookie] = l
+	}
+}
+
+// has reports whether s is to be closed. A socket that is connected to nobody goes on: the
+// kernel judges each of its packets.
+func (c *cuts) has(s Socket) bool {
+	if s.Remote.Port() == 0 {
+		return false
+	}
+	remote := netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port())
+	var l *traffic.Live
+	if s.Protocol == flow.TCP {
+		if l = c.sockets[s.Cookie]; l == nil {
+			l = c.ends[ends{s.Local.Port(), remote}]
+		}
+	} else {
+		l = c.peers[traffic.Key{Cookie: s.Cookie, Remote: remote, Protocol: s.Protocol}]
+	}
+	if l != nil {
+		c.done[l] = true
+	}
+	return l != nil
+}
+
+// cut closes what is forbidden. What has no connection is over as far as it is shown.
+func (e *Engine) cut(c *cuts) {
+	if c.len() == 0 {
+		return
+	}
+	n, err := e.c.Sockets.End(c.has)
+	if err != nil {
+		e.c.Log.Warn("a forbidden connection goes on", "err", err)
+	}
+	e.c.Log.Info("ended what is forbidden now", "connections", n)
+	e.measure(c.others, func(*traffic.Live) {})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	for _, l := range c.others {
+		if !c.done[l] && !l.Gone() && l.State == flow.Open {
+			l.State, l.Ended = flow.Closed, now
+			e.note(&l.Flow)
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package traffic
+
+import (
+	"iter"
+	"slices"
+	"time"
+
+	"sekisho/app/flow"
+)
+
+// Live is a flow of a Table. Its key must not change but by Table.Accept.
+type Live struct {
+	flow.Flow
+	// Listener is the cookie of the socket at which an accepted connection arrived.
+	Listener uint64
+
+	moved      time.Time // something went through it, as far as was measured
+	gone       bool
+	prev, next *Live // of the same socket
+}
+
+// Gone reports whether l is in no Table any more.
+func (l *Live) Gone() bool { return l.gone }
+
+// arriving reports whether l is a connection that has not been accepted yet, as far as is known.
+func (l *Live) arriving() bool {
+	return l.Direction == flow.In && l.Protocol == flow.TCP && l.Listener == 0
+}
+
+// Table is the flows that live, by key and by socket.
+type Table struct {
+	limit   int
+	flows   map[Key]*Live
+	sockets map[uint64]*Live // the newest flow of each
+}
+
+// New makes an empty Table for at most limit flows.
+func New(limit int) *Table {
+	return &Table{limit: limit, flows: map[Key]*Live{}, sockets: map[uint64]*Live{}}
+}
+
+// Len is how many flows there are.
+func (t *Table) Len() int { return len(t.flows) }
+
+// Get finds the flow with key k, nil if there is none.
+func (t *Table) Get(k Key) *Live { return t.flows[k] }
+
+// Put keeps a copy of f in place of the flow with its key, if there is one. It returns nil
+// when there is no room, or f has no socket whose end would be told.
+func (t *Table) Put(f *flow.Flow) *Live {
+	if f.Cookie == 0 {
+		return nil
+	}
+	k := KeyOf(f)
+	if l := t.flows[k]; l != nil {
+		l.Flow, l.moved = *f, f.Time
+		return l
+	}
+	if len(t.flows) >= t.limit {
+		return nil
+	}
+	l := &Live{Flow: *f, moved: f.Time}
+	t.insert(k, l)
+	return l
+}
+
+func (t *Table) insert(k Key, l *Live) {
+	t.flows[k] = l
+	l.prev, l.next = nil, t.sockets[k.Cookie]
+	if l.next != nil {
+		l.next.prev = l
+	}
+	t.sockets[k.Cookie] = l
+}
+
+// Remove takes l out.
+func (t *Table) Remove(l *Live) {
+	if l.gone {
+		return
+	}
+	t.unlink(l)
+	l.gone = true
+}
+
+func (t *Table) unlink(l *Live) {
+	delete(t.flows, KeyOf(&l.Flow))
+	switch {
+	case l.prev != nil:
+		l.prev.next = l.next
+	case l.next != nil:
+		t.sockets[l.Cookie] = l.next
+	default:
+		delete(t.sockets, l.Cookie)
+	}
+	if l.next != nil {
+		l.next.prev = l.prev
+	}
+	l.prev, l.next = nil, nil
+}
+
+// Accept gives a connection that arrived at a listener the socket that it got. It returns
+// nil if the connection is not known, or already has that socket.
+func (t *Table) Accept(k Key, cookie uint64) *Live {
+	l := t.flows[k]
+	if l == nil || cookie == 0 || cookie == k.Cookie {
+		return nil
+	}
+	t.unlink(l)
+	l.Listener, l.Cookie = k.Cookie, cookie
+	k.Cookie = cookie
+	if old := t.flows[k]; old != nil {
+		t.Remove(old)
+	}
+	t.insert(k, l)
+	return l
+}
+
+// Close takes the flows of a socket out, and returns them, the oldest first.
+func (t *Table) Close(cookie uint64) []*Live {
+	var all []*Live
+	for l := t.sockets[cookie]; l != nil; l = t.sockets[cookie] {
+		t.Remove(l)
+		all = append(all, l)
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// Sockets goes through the cookies of all sockets, each with one of its flows.
+func (t *Table) Sockets() iter.Seq2[uint64, *Live] {
+	return func(yield func(uint64, *Live) bool) {
+		for c, l := range t.sockets {
+			if !yield(c, l) {
+				return
+			}
+		}
+	}
+}
+
+// All lists the flows as they are now, in no order: whoever looks at them one by one
+// later asks each whether it is Gone.
+func (t *Table) All() []*Live {
+	all := make([]*Live, 0, len(t.flows))
+	for _, l := range t.flows {
+		all = append(all, l)
+	}
+	return all
+}
