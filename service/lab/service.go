@@ -16,7 +16,7 @@ import (
 )
 
 // readyWithin bounds how long a service may take to say that it is ready.
-const readyWithin = 20 * time.Second
+const readyWithin = time.Minute
 
 // Service is the real sekishod on a host, which filters the programs of the lab's
 // filtered control group. Its methods are called by the test's goroutine, but for Ctl,

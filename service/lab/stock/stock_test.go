@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func TestWholePath(t *testing.T) {
 	folder := filepath.Join("..", "..", "..", "build", "kernels")
 	guest := lab.Build(t, "service/lab/stock/guest")
 	var programs []string
-	for _, p := range []string{"app/sekishod", "app/sekishoctl", "service/lab/programs/connect", "service/lab/programs/spawn"} {
+	for _, p := range []string{"app/sekishod", "app/sekishoctl", "service/lab/programs/connect", "service/lab/programs/serve", "service/lab/programs/spawn"} {
 		programs = append(programs, lab.Build(t, p))
 	}
 	for _, name := range wantedKernels(t) {
@@ -29,7 +30,7 @@ func TestWholePath(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Log(k.Release)
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			checks, log, err := k.Boot(ctx, t.TempDir(), guest, programs)
 			for _, c := range checks {
@@ -83,5 +84,20 @@ func TestNewest(t *testing.T) {
 		if got := newest(releases(c.packages), c.series); got != c.want {
 			t.Errorf("series %q: %q, want %q", c.series, got, c.want)
 		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	const log = "[    0.1] something of the kernel's\r\ncheck:\tok\t12\tone\tall is well\r\n" +
+		"[    0.2] half a line check:\tFAILED\t3000\ttwo\tit went through\r\n  log: said\r\n"
+	want := []Check{
+		{Name: "one", Took: 12 * time.Millisecond, Says: "all is well"},
+		{Name: "two", Failed: true, Took: 3 * time.Second, Says: "it went through"},
+	}
+	if checks, ended := parse([]byte(log)); ended || !slices.Equal(checks, want) {
+		t.Errorf("%+v, %v", checks, ended)
+	}
+	if checks, ended := parse([]byte(log + "check:end\r\n")); !ended || len(checks) != 2 {
+		t.Errorf("%+v, %v", checks, ended)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,13 +50,16 @@ func (s *scene) status() status {
 }
 
 // prompt waits until one about the program waits for an answer.
-func (s *scene) prompt(program string) asked {
+func (s *scene) prompt(program string) asked { return s.promptOf(program, "waiting") }
+
+// promptOf waits until there is one about the program in one of the states.
+func (s *scene) promptOf(program string, states ...string) asked {
 	var found asked
 	s.eventually("a prompt about "+program, func() bool {
 		var all []asked
 		s.must("prompts", s.service.CtlJSON(s.ctx, &all, "prompts"))
 		for _, p := range all {
-			if p.Program.Path == program && p.Prompt.State == "waiting" {
+			if p.Program.Path == program && slices.Contains(states, p.Prompt.State) {
 				found = p
 				return true
 			}
@@ -92,23 +96,27 @@ func (s *scene) named() {
 	s.must("spawn", err)
 	s.say("%v for %d", time.Since(began).Round(time.Millisecond), count)
 	seen := map[uint32]bool{}
-	s.eventually("every connection", func() bool {
+	for deadline := time.Now().Add(10 * time.Second); len(seen) < count && time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
 		if c := s.status().Counters; c.Flows-before.Flows < count {
-			return false
+			continue
 		}
 		var all []asked
 		s.must("activity", s.service.CtlJSON(s.ctx, &all, "activity", "--program", program))
 		for _, f := range all {
 			seen[f.Program.PID] = len(f.Program.Args) > 0
 		}
-		return len(seen) >= count
-	})
+	}
+	var lost int
 	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
 		var child struct{ PID uint32 }
 		s.must("read what spawn printed", d.Decode(&child))
 		if child.PID == 0 || !seen[child.PID] {
-			s.Errorf("nobody saw process %d start and connect", child.PID)
+			lost++
 		}
+	}
+	if lost > 0 {
+		s.Errorf("%d of %d were not seen as what they are", lost, count)
 	}
 	if c := s.status().Counters; c.Queued != before.Queued || c.Unattributed != 0 || c.EventsLost != 0 {
 		s.Errorf("%+v; before: %+v", c, before)

@@ -50,15 +50,12 @@ func try() error {
 		return nil
 	}
 	for _, p := range phases {
-		if p.queue != "" {
-			began := time.Now()
-			err := load(p.queue)
-			report(p.name+": module", began, err)
-			if err != nil {
-				continue
-			}
+		began := time.Now()
+		err := load(p.queue)
+		report(p.queue+": module", began, err)
+		if err == nil {
+			perform(p.queue, p.play)
 		}
-		perform(p.name, p.play)
 	}
 	began = time.Now()
 	report("the kernel complained of nothing", began, complaints())

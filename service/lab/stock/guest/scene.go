@@ -20,7 +20,7 @@ type scene struct {
 	name    string
 	service *lab.Service
 	target  netip.AddrPort // an echo server on Remote
-	args    []string       // of the service
+	port    uint16         // of the last server
 
 	ctx      context.Context
 	mu       sync.Mutex
