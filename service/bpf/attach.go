@@ -65,8 +65,12 @@ func (k *Kernel) Attach(cgroup string) error {
 	return nil
 }
 
-// FirstStart reports whether no earlier start left its hooks in place.
+// FirstStart reports whether no earlier start left its hooks in place, with maps that say
+// whose the open sockets are.
 func (k *Kernel) FirstStart() bool {
+	if k.anew {
+		return true
+	}
 	_, err := os.Stat(filepath.Join(k.pins, "link_sock_create"))
 	return errors.Is(err, os.ErrNotExist)
 }

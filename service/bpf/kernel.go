@@ -1,23 +1,28 @@
 package bpf
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sync/errgroup"
 )
 
 // Kernel is the loaded and pinned programs of one service.
 type Kernel struct {
 	pins string
+	anew bool // the maps are new though hooks of an earlier start are there
 	log  *slog.Logger
 	objs kernelObjects
 
@@ -51,6 +56,7 @@ func Load(tag string, log *slog.Logger) (*Kernel, error) {
 		if err := k.unpinMaps(); err != nil {
 			return nil, err
 		}
+		k.anew = true
 		err = k.load()
 	}
 	if err != nil {
@@ -73,7 +79,53 @@ func (k *Kernel) load() error {
 			m.Pinning = ebpf.PinByName
 		}
 	}
-	return spec.LoadAndAssign(&k.objs, &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: k.pins}})
+	empty := spec.Copy()
+	empty.Programs = nil
+	all, err := ebpf.NewCollectionWithOptions(empty, ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: k.pins}})
+	if err != nil {
+		return err
+	}
+	defer all.Close() // but for what Assign takes
+	if all.Programs, err = loadPrograms(spec, all.Maps); err != nil {
+		return err
+	}
+	return all.Assign(&k.objs)
+}
+
+// loadPrograms has the kernel go through the programs, which takes most of the time until
+// the service is ready, two at a time.
+func loadPrograms(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map) (map[string]*ebpf.Program, error) {
+	names := slices.SortedFunc(maps.Keys(spec.Programs), func(a, b string) int {
+		return cmp.Or(len(spec.Programs[b].Instructions)-len(spec.Programs[a].Instructions), cmp.Compare(a, b))
+	})
+	var parts [2]*ebpf.Collection
+	var g errgroup.Group
+	for i := range parts {
+		part := spec.Copy()
+		for n, name := range names {
+			if n%len(parts) != i {
+				delete(part.Programs, name)
+			}
+		}
+		g.Go(func() (err error) {
+			parts[i], err = ebpf.NewCollectionWithOptions(part, ebpf.CollectionOptions{MapReplacements: with})
+			return err
+		})
+	}
+	err := g.Wait()
+	programs := map[string]*ebpf.Program{}
+	for _, p := range parts {
+		if p == nil {
+			continue
+		}
+		if err == nil {
+			for name := range p.Programs {
+				programs[name] = p.DetachProgram(name)
+			}
+		}
+		p.Close()
+	}
+	return programs, err
 }
 
 func (k *Kernel) unpinMaps() error {
@@ -82,6 +134,9 @@ func (k *Kernel) unpinMaps() error {
 		return err
 	}
 	for name := range spec.Maps {
+		if strings.HasPrefix(name, ".") {
+			continue // never pinned; bpffs refuses such names
+		}
 		if err := os.Remove(filepath.Join(k.pins, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("unpin %s: %w", name, err)
 		}

@@ -67,7 +67,7 @@ func open(c nfqueue.Config, kernel *bpf.Kernel, log *slog.Logger) (*Queue, error
 // listens by closing ready.
 func (q *Queue) Run(ctx context.Context, ready chan<- struct{}, f func(*Packet)) error {
 	failed := make(chan error, 1)
-	err := q.q.RegisterWithErrorFunc(ctx, func(a nfqueue.Attribute) int {
+	err := q.listen(ctx, func(a nfqueue.Attribute) int {
 		if a.PacketID != nil && a.Payload != nil {
 			f(q.packet(a))
 		}

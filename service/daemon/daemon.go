@@ -36,6 +36,7 @@ type Config struct {
 // Run is the service, from start to the end of ctx. What happens to traffic after a
 // tidy end is the setting when-stopped; an error leaves everything closed.
 func Run(ctx context.Context, c Config) error {
+	raiseLimits()
 	scope, err := scopeOf(c.Cgroup)
 	if err != nil {
 		return err
@@ -50,6 +51,17 @@ func Run(ctx context.Context, c Config) error {
 		}
 	}()
 	tag := bpf.Tag(c.State)
+	// Meanwhile the kernel goes through every program, which takes long too.
+	var early early
+	early.Go(func() (err error) {
+		early.native, err = enforce.NativeQueue(tag)
+		return err
+	})
+	early.Go(func() (err error) {
+		early.rules, err = engine.Recall(memory{db}, engine.SystemClock()())
+		return err
+	})
+	defer func() { _ = early.Wait() }() // before the database is closed
 	kernel, err := bpf.Load(tag, c.Log)
 	if err != nil {
 		return err
@@ -60,13 +72,20 @@ func Run(ctx context.Context, c Config) error {
 	if err := s.watch(); err != nil {
 		return err
 	}
-	if err := s.build(db, recovery); err != nil {
+	if err := s.build(db, recovery, &early); err != nil {
 		return err
 	}
 	if err := s.serve(ctx, db); err != nil {
 		return err
 	}
 	return s.stopped(db)
+}
+
+// early is what is found out while the kernel takes the programs in; read after Wait.
+type early struct {
+	errgroup.Group
+	native bool // the kernel has nftables' own queue
+	rules  engine.Recalled
 }
 
 // service is the running parts.
@@ -114,12 +133,15 @@ func (s *service) watch() error {
 	return nil
 }
 
-func (s *service) build(db *store.Store, recovery *store.Recovery) error {
+func (s *service) build(db *store.Store, recovery *store.Recovery, early *early) error {
+	if err := early.Wait(); err != nil {
+		return err
+	}
 	cookie, err := netnsCookie()
 	if err != nil {
 		return err
 	}
-	if err := s.openQueues(); err != nil {
+	if err := s.openQueues(early.native); err != nil {
 		return err
 	}
 	s.engine, err = engine.New(engine.Config{
@@ -127,6 +149,7 @@ func (s *service) build(db *store.Store, recovery *store.Recovery) error {
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
 		Control: bpf.Control{Netns: cookie, All: s.scope.All},
 		Facts:   s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
+		Recalled: &early.rules,
 	})
 	if err != nil {
 		return err
@@ -235,11 +258,7 @@ func (s *service) facts() api.Kernel {
 
 // openQueues takes two queues whose numbers follow from the state folder, or the next
 // ones if another program has these.
-func (s *service) openQueues() error {
-	native, err := enforce.NativeQueue(s.tag)
-	if err != nil {
-		return err
-	}
+func (s *service) openQueues(native bool) error {
 	num, err := freeQueue(s.tag)
 	if err != nil {
 		return err

@@ -87,8 +87,10 @@ func (n *namespaces) enter(ctx context.Context, pid uint32) error {
 	if err := unix.Fstat(fd, &s); err != nil {
 		return err
 	}
-	if _, there := n.held[s.Ino]; there {
-		return nil
+	if _, there := n.held[s.Ino]; there { // somebody flushed our table there
+		table := n.s.table
+		table.Outgoing = true
+		return inNetns(fd, table.Apply)
 	}
 	if len(n.held) >= maxNamespaces {
 		return fmt.Errorf("packets of %d namespaces are held already", len(n.held))

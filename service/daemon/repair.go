@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sekisho/service/bpf"
 	"sekisho/service/enforce"
 )
@@ -203,4 +205,16 @@ func (q *quarrel) what(removed bool) string {
 		return who + " removed the firewall's nftables rules; they were put back."
 	}
 	return who + " changed the firewall's nftables rules; they were put back."
+}
+
+// descriptors is how many files the service may have open: its programs, maps and hooks
+// alone are a hundred, and each client is one more.
+const descriptors = 4096
+
+// raiseLimits makes room for descriptors. Without the right to, it is as it is.
+func raiseLimits() {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) == nil && l.Cur < descriptors {
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: descriptors, Max: max(l.Max, descriptors)})
+	}
 }

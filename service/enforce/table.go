@@ -73,15 +73,16 @@ func (t Table) Apply() error {
 	// (One who connects to who connects to it answers with SYN and ACK, and is looked at too.)
 	goesOn := append(protocol(unix.IPPROTO_TCP), flagsNot(0x02, 0x02)...)
 	add(out, goesOn, accept())
-	add(out, marked(bpf.RejectMark), jump("refuse"))
 	if !t.Scope.All {
 		add(out, outside(t.Scope), accept())
 	}
 	add(out, program(t.Classifier.Allowed), accept())
+	add(out, marked(bpf.RejectMark), jump("refuse")) // after what is allowed: most packets are
 	add(out, program(t.Classifier.Blocked), jump("refuse"))
 	add(out, t.queue(t.Queue, false))
 
-	add(in, goesOn, accept())
+	// What answers our own SYN needs no question: who sent that had one.
+	add(in, protocol(unix.IPPROTO_TCP), flagsNot(0x12, 0x02), accept())
 	add(in, protocol(unix.IPPROTO_UDP), sourcePort(53), program(t.Classifier.Answer), t.queue(t.Answers, true))
 	if !t.Outgoing {
 		add(in, program(t.Classifier.Arrives), accept())

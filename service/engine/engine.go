@@ -17,7 +17,8 @@ import (
 	"sekisho/service/traffic"
 )
 
-// Config is what an Engine needs; every field but Clock and Resolvers is required.
+// Config is what an Engine needs; every field but Clock, Resolvers and
+// Recalled is required.
 type Config struct {
 	Kernel    Kernel
 	Sockets   Sockets
@@ -36,6 +37,7 @@ type Config struct {
 	Version   string
 	// Dropped is how many packets the queue lost.
 	Dropped func() (uint64, error)
+	Recalled *Recalled // the rules, if they were read already
 }
 
 // Engine decides. Make it with New.
@@ -119,15 +121,18 @@ func New(c Config) (*Engine, error) {
 
 // recall reads what the store remembers.
 func (e *Engine) recall() error {
-	rules, err := e.c.Store.Rules()
-	if err != nil {
-		return fmt.Errorf("recall rules: %w", err)
+	r := e.c.Recalled
+	if r == nil {
+		read, err := Recall(e.c.Store, e.c.Clock())
+		if err != nil {
+			return err
+		}
+		r = &read
 	}
-	rules, ended := current(rules, e.c.Clock())
-	for _, id := range ended {
+	e.set = r.set
+	for _, id := range r.ended {
 		e.over[id] = true
 	}
-	e.set = rule.NewSet(rules)
 	if err := e.recallProofs(); err != nil {
 		return err
 	}
@@ -148,8 +153,26 @@ func (e *Engine) recall() error {
 	return nil
 }
 
+// Recalled is the rules that the store remembers.
+type Recalled struct {
+	set   *rule.Set
+	ended []string // ids
+}
+
+// Recall reads the rules. Of many that takes as long as loading the kernel's programs, so
+// it may be done meanwhile, in any goroutine, before New.
+func Recall(s Store, now rule.Clock) (Recalled, error) {
+	rules, err := s.Rules()
+	if err != nil {
+		return Recalled{}, fmt.Errorf("recall rules: %w", err)
+	}
+	hold, ended := current(rules, now)
+	return Recalled{rule.NewSet(hold), ended}, nil
+}
+
 // current parts rules into those that hold and the ids of those that have ended.
 func current(rules []rule.Rule, now rule.Clock) (hold []rule.Rule, ended []string) {
+	hold = make([]rule.Rule, 0, len(rules))
 	for i := range rules {
 		if rule.Ended(&rules[i], now) {
 			ended = append(ended, rules[i].ID)

@@ -283,8 +283,10 @@ func (e *Engine) endQuit(id flow.ProcessID) {
 
 // endQuitBefore ends the rules whose program quit while no service ran.
 func (e *Engine) endQuitBefore() {
-	rules := e.rules()
-	for _, r := range rules {
+	before := len(e.over)
+	all := e.set.Rules()
+	for i := range all {
+		r := &all[i]
 		if r.Lifetime.Kind != rule.Quit {
 			continue
 		}
@@ -296,8 +298,8 @@ func (e *Engine) endQuitBefore() {
 			e.over[r.ID] = true
 		}
 	}
-	if len(e.over) > 0 {
-		e.set = rule.NewSet(slices.DeleteFunc(rules, func(r rule.Rule) bool { return e.over[r.ID] }))
+	if len(e.over) > before {
+		e.set = rule.NewSet(slices.DeleteFunc(e.rules(), func(r rule.Rule) bool { return e.over[r.ID] }))
 	}
 }
 

@@ -74,11 +74,14 @@ static __always_inline bool is_current(const struct conversation *c, const struc
 static __always_inline void remember(struct conversation *c, const struct owner *o, const struct ends *e, __u32 v, __u64 generation)
 {
 	bool news = c->verdict != v || c->tgid != o->tgid || c->start != o->start || c->exec_id != o->exec_id;
-	c->verdict = v;
-	c->start = o->start;
-	c->tgid = o->tgid;
-	c->exec_id = o->exec_id;
-	c->generation = generation;
+	/* In this order: who reads it meanwhile on another processor must not find one program's
+	 * verdict with another's name. */
+	*(volatile __u64 *)&c->generation = 0;
+	*(volatile __u32 *)&c->verdict = v;
+	*(volatile __u64 *)&c->start = o->start;
+	*(volatile __u32 *)&c->tgid = o->tgid;
+	*(volatile __u32 *)&c->exec_id = o->exec_id;
+	*(volatile __u64 *)&c->generation = generation;
 	if (news)
 		show_flow(o, e, v);
 }
@@ -111,7 +114,7 @@ static __always_inline int show_rarely(struct socket_state *s, const struct owne
 /* What is decided of a packet or call that goes through a socket, for its user. It sets who
  * began. What is allowed becomes one of the socket's conversations; of what is blocked,
  * the first. The user is given, not read from the socket: others may take it over meanwhile. */
-static __noinline __u32 judge(struct socket_state *s, const struct owner *o, struct ends *e)
+__noinline __u32 judge(struct socket_state *s, const struct owner *o, struct ends *e)
 {
 	struct control *k = control();
 	if (!s || !o || !e || !k)

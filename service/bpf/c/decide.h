@@ -28,10 +28,10 @@ static __always_inline bool is_loopback(const __u8 *address)
 	return a[2] == bpf_htonl(0xffff) ? address[12] == 127 : !a[2] && a[3] == bpf_htonl(1);
 }
 
-static __noinline __u32 decide(const struct owner *o, const struct ends *e)
+__noinline __u32 decide(const struct owner *o, const struct ends *e)
 {
 	struct control *c = control();
-	if (!c)
+	if (!c || !o || !e)
 		return ASK;
 	struct exact_key k = {};
 	__u32 v = ASK;
@@ -72,9 +72,9 @@ static __noinline __u32 decide(const struct owner *o, const struct ends *e)
 }
 
 /* Tells the service of a flow that it will never see in its queue. */
-static __noinline int show_flow(const struct owner *o, const struct ends *to, __u32 verdict)
+__noinline int show_flow(const struct owner *o, const struct ends *to, __u32 verdict)
 {
-	struct flow_event *e = event_space(sizeof(*e));
+	struct flow_event *e = o && to ? event_space(sizeof(*e)) : 0;
 	if (!e)
 		return 0;
 	e->head.kind = EVENT_FLOW;

@@ -213,26 +213,31 @@ SEC("cgroup/sendmsg6") int sendmsg6(struct bpf_sock_addr *ctx) { return to6(ctx)
  * in no other hook. */
 SEC("cgroup/sock_create") int sock_create(struct bpf_sock *sk)
 {
-	struct owner o = { .cookie = bpf_get_socket_cookie(sk) };
-	current_owner(&o);
+	struct socket_state s = { .owner.cookie = bpf_get_socket_cookie(sk) };
+	struct owner *o = &s.owner;
+	current_owner(o);
 	if (is_foreign(bpf_get_netns_cookie(sk)))
-		o.flags |= OWNER_FOREIGN;
+		o->flags |= OWNER_FOREIGN;
 	if (sk->type == SOCK_RAW) {
 		struct control *c = control();
-		struct program *p = bpf_map_lookup_elem(&programs, &o.exe);
-		bool known = c && p && p->generation == c->generation && !p->per_process && !(o.flags & ~OWNER_FOREIGN);
+		struct program *p = bpf_map_lookup_elem(&programs, &o->exe);
+		bool known = c && p && p->generation == c->generation && !p->per_process && !(o->flags & ~OWNER_FOREIGN);
 		if (known && p->verdict[OUT] == BLOCK && p->verdict[IN] == BLOCK)
 			return 0;
-		if (o.flags & OWNER_FOREIGN && !(known && p->verdict[OUT] == ALLOW)) {
+		if (o->flags & OWNER_FOREIGN && !(known && p->verdict[OUT] == ALLOW)) {
 			count(FOREIGN_REFUSED);
 			return 0;
 		}
+		s.flags = SOCKET_RAW;
 	}
-	return keep(o.cookie, &o, sk->type == SOCK_RAW ? SOCKET_RAW : 0) != 0;
+	if (!bpf_map_update_elem(&sockets, &o->cookie, &s, BPF_NOEXIST))
+		return 1;
+	count(SOCKETS_FULL);
+	return 0;
 }
 
 /* Makes it known who receives on a port. */
-static __noinline int receives(struct socket_state *s, __u16 port, __u8 protocol)
+__noinline int receives(struct socket_state *s, __u16 port, __u8 protocol)
 {
 	if (!s || s->port || !port || s->owner.flags & OWNER_FOREIGN)
 		return 0;

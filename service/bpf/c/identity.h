@@ -5,14 +5,22 @@
 #pragma once
 #include "maps.h"
 
-static __always_inline int executable_of_file(struct file *f, struct executable *e)
+/* What tells files apart, but for the change time. */
+static __always_inline int file_of_inode(struct inode *i, struct executable *e)
 {
-	struct inode *i = f->f_inode;
 	if (!i)
 		return -1;
 	e->inode = i->i_ino;
 	e->generation = i->i_generation;
 	e->device = i->i_sb->s_dev;
+	return 0;
+}
+
+static __always_inline int executable_of_file(struct file *f, struct executable *e)
+{
+	struct inode *i = f->f_inode;
+	if (file_of_inode(i, e))
+		return -1;
 	if (bpf_core_field_exists(struct inode___now, i_ctime_sec)) {
 		struct inode___now *n = (void *)i;
 		e->ctime = BPF_CORE_READ(n, i_ctime_sec);
@@ -29,12 +37,15 @@ static __always_inline int executable_of_file(struct file *f, struct executable 
 	return 0;
 }
 
-static __always_inline int executable_of(struct task_struct *t, struct executable *e)
+static __always_inline struct file *file_that_runs(struct task_struct *t)
 {
 	struct mm_struct *mm = t->mm;
-	if (!mm)
-		return -1; /* a kernel thread */
-	struct file *f = mm->exe_file;
+	return mm ? mm->exe_file : 0; /* a kernel thread has none */
+}
+
+static __always_inline int executable_of(struct task_struct *t, struct executable *e)
+{
+	struct file *f = file_that_runs(t);
 	if (!f)
 		return -1;
 	return executable_of_file(f, e);
@@ -49,17 +60,20 @@ static __always_inline bool same_file(const struct executable *a, const struct e
 
 /* Fills who the current task is. What mm->exe_file says alone can be faked by an
  * ordinary user with a user namespace, so what was recorded at exec counts. */
-static __always_inline void current_owner(struct owner *o)
+__noinline int current_owner(struct owner *o)
 {
+	if (!o)
+		return 0;
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct executable now = {};
 	o->tgid = t->tgid;
 	o->start = t->group_leader->start_boottime;
 	o->uid = t->cred->uid.val; /* the helper is not for socket filters up to 6.12 */
 	o->exec_id = t->self_exec_id;
-	if (executable_of(t, &now)) {
+	struct file *f = file_that_runs(t);
+	if (!f || file_of_inode(f->f_inode, &now)) {
 		o->flags |= OWNER_UNKNOWN;
-		return;
+		return 0;
 	}
 	struct process *p = bpf_map_lookup_elem(&processes, &o->tgid);
 	if (p && p->start == o->start) {
@@ -68,16 +82,18 @@ static __always_inline void current_owner(struct owner *o)
 			o->flags |= OWNER_MISMATCH;
 			count(MISMATCHES);
 		}
-		return;
+		return 0;
 	}
 	/* A lost fork event: the child runs what its parent was recorded to run. */
 	__u32 parent = t->real_parent->tgid;
 	p = bpf_map_lookup_elem(&processes, &parent);
 	if (p && p->start == t->real_parent->group_leader->start_boottime && same_file(&p->exe, &now)) {
 		o->exe = p->exe;
-		return;
+		return 0;
 	}
-	o->exe = now;
+	if (!executable_of_file(f, &now))
+		o->exe = now;
 	o->flags |= OWNER_UNKNOWN;
 	count(UNKNOWN_PROCESSES);
+	return 0;
 }

@@ -45,7 +45,7 @@ static __always_inline bool has_ports(__u8 p)
 
 /* Whether LSRR or SSRR of RFC 791 may be among the options: any byte of that value counts,
  * or options before it could hide it. */
-static __noinline int source_routed(struct __sk_buff *skb, __u32 end)
+__noinline int source_routed(struct __sk_buff *skb, __u32 end)
 {
 	for (__u32 at = 20; at < 60; at += 4) {
 		__u8 o[4];
@@ -58,7 +58,7 @@ static __noinline int source_routed(struct __sk_buff *skb, __u32 end)
 	return 0;
 }
 
-static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
+__noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 {
 	__u8 b[20];
 	__u8 next = 0;
@@ -128,6 +128,40 @@ static __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 	off += header;
 	p->payload = skb->len > off ? skb->len - off : 0;
 	return 0;
+}
+
+/* A usual packet, by the first bytes of its header: IPv4 without options and whole, or IPv6
+ * without extension headers. 4, 6 or 0. */
+static __always_inline int usual(const __u8 *b)
+{
+	if (b[0] == 0x45)
+		return *(const __u16 *)(b + 6) & bpf_htons(0x3fff) ? 0 : 4;
+	return b[0] >> 4 == 6 ? 6 : 0;
+}
+
+/* Whether a usual packet is of a socket's first conversation. Nearly all are; reading all of
+ * a packet takes longer than everything else that is done with it. */
+static __always_inline bool of_first4(const struct socket_state *s, const __u8 *b, bool out)
+{
+	const __u32 *a = (const __u32 *)s->first.address;
+	return s->first.protocol == b[9] && a[3] == *(const __u32 *)(b + (out ? 16 : 12)) &&
+	       s->first.port == bpf_ntohs(*(const __u16 *)(b + (out ? 22 : 20))) &&
+	       a[2] == bpf_htonl(0xffff) && !a[0] && !a[1];
+}
+
+static __always_inline bool of_first6(const struct socket_state *s, const __u8 *b, bool out)
+{
+	const __u32 *a = (const __u32 *)s->first.address, *p = (const __u32 *)(b + (out ? 24 : 8));
+	return s->first.protocol == b[6] && a[0] == p[0] && a[1] == p[1] && a[2] == p[2] && a[3] == p[3] &&
+	       s->first.port == bpf_ntohs(*(const __u16 *)(b + (out ? 42 : 40)));
+}
+
+/* Whether that conversation was allowed, by all that holds now. */
+static __always_inline bool first_passes(const struct socket_state *s)
+{
+	struct control *c = control();
+	return c && s->first.verdict == ALLOW && is_current(&s->first, &s->owner, c->generation) &&
+	       !(s->owner.flags & OWNER_FOREIGN);
 }
 
 static __always_inline struct ends leaving(const struct packet *p)

@@ -11,13 +11,21 @@
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct exec_event); } exec_scratch SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct args_event); } args_scratch SEC(".maps");
 
-/* Writes the names on the way from a dentry up to the root of its mount tree, leaf first.
- * State is kept in the map value, not in registers: the verifier then sees the same state
- * each round and prunes. */
-static __always_inline void walk(struct exec_event *e, struct path *at, __u32 *end)
+/* Writes the names on the way from what the current task executes, or the folder that it is
+ * in, up to the root of its mount tree, leaf first. State is kept in the map value, not in
+ * registers: the verifier then sees the same state each round and prunes; a function of its
+ * own goes through it once. */
+__noinline int name_path(int of_folder)
 {
-	struct dentry *d = BPF_CORE_READ(at, dentry);
-	struct vfsmount *vm = BPF_CORE_READ(at, mnt);
+	__u32 zero = 0;
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct exec_event *e = bpf_map_lookup_elem(&exec_scratch, &zero);
+	if (!e)
+		return 0;
+	struct dentry *d = of_folder ? BPF_CORE_READ(t, fs, pwd.dentry) : BPF_CORE_READ(t, mm, exe_file, f_path.dentry);
+	struct vfsmount *vm = of_folder ? BPF_CORE_READ(t, fs, pwd.mnt) : BPF_CORE_READ(t, mm, exe_file, f_path.mnt);
+	if (!d || !vm)
+		return 0;
 	struct mount *m = (void *)vm - bpf_core_field_offset(struct mount, mnt);
 	for (int i = 0; i < 40; i++) {
 		struct dentry *root = BPF_CORE_READ(m, mnt.mnt_root);
@@ -30,15 +38,16 @@ static __always_inline void walk(struct exec_event *e, struct path *at, __u32 *e
 			m = pm;
 			continue;
 		}
-		__u32 off = *end;
+		__u32 off = e->dir_len;
 		if (off >= NAMES)
 			break;
 		long n = bpf_probe_read_kernel_str(&e->names[off & (NAMES - 1)], 256, BPF_CORE_READ(d, d_name.name));
 		if (n <= 0)
 			break;
-		*end = off + n;
+		e->dir_len = off + n;
 		d = up;
 	}
+	return 0;
 }
 
 static __always_inline void executed(struct task_struct *t, const char *filename)
@@ -86,13 +95,10 @@ static __always_inline void executed(struct task_struct *t, const char *filename
 	e->exe = p.exe;
 	struct file *f = t->mm->exe_file;
 	e->deleted = f && f->f_inode && f->f_inode->i_nlink == 0;
-	e->path_len = 0;
-	if (f)
-		walk(e, &f->f_path, &e->path_len);
-	e->dir_len = e->path_len;
-	struct fs_struct *fs = t->fs;
-	if (fs)
-		walk(e, &fs->pwd, &e->dir_len);
+	e->dir_len = 0;
+	name_path(0);
+	e->path_len = e->dir_len;
+	name_path(1);
 	e->name_len = 0;
 	__u32 end = e->dir_len;
 	if (filename && end < NAMES) {

@@ -13,18 +13,62 @@ static __always_inline __u64 segments(struct __sk_buff *skb)
 	return skb->gso_segs ? skb->gso_segs : 1;
 }
 
-static __always_inline void count_sent(struct __sk_buff *skb, struct conversation *c, const struct packet *p)
+static __always_inline void count_sent(struct __sk_buff *skb, struct conversation *c, __u32 payload)
 {
 	__sync_fetch_and_add(&c->packets_sent, segments(skb));
-	if (p->payload)
-		__sync_fetch_and_add(&c->sent, p->payload);
+	if (payload)
+		__sync_fetch_and_add(&c->sent, payload);
 }
 
-static __always_inline void count_received(struct __sk_buff *skb, struct conversation *c, const struct packet *p)
+static __always_inline void count_received(struct __sk_buff *skb, struct conversation *c, __u32 payload)
 {
 	__sync_fetch_and_add(&c->packets_received, segments(skb));
-	if (p->payload)
-		__sync_fetch_and_add(&c->received, p->payload);
+	if (payload)
+		__sync_fetch_and_add(&c->received, payload);
+}
+
+/* The short way for what goes on: a segment of TCP that begins nothing, or what belongs to
+ * the socket's first conversation, which is allowed. False: the packet is to be read in
+ * full. The flags are TCP's. */
+static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct socket_state *s, bool out, __u32 *payload, __u8 *flags)
+{
+	__u8 *b = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 headers;
+	__u8 protocol;
+	if (s->flags & SOCKET_RAW || b + 28 > end)
+		return false;
+	__u8 *at = b + 20;
+	switch (usual(b)) {
+	case 4:
+		protocol = b[9];
+		headers = 20;
+		break;
+	case 6:
+		if (b + 48 > end)
+			return false;
+		protocol = b[6];
+		headers = 40;
+		at = b + 40;
+		break;
+	default:
+		return false;
+	}
+	bool begins = true;
+	if (protocol == PROTO_TCP) {
+		if (at + 14 > end)
+			return false;
+		*flags = at[13];
+		begins = at[13] & TCP_SYN;
+		headers += (at[12] >> 4) * 4;
+	} else if (protocol == PROTO_UDP) {
+		headers += 8;
+	} else {
+		return false;
+	}
+	if (begins && (!first_passes(s) || is_multicast(s->first.address) || !(at == b + 20 ? of_first4(s, b, out) : of_first6(s, b, out))))
+		return false;
+	*payload = skb->len > headers ? skb->len - headers : 0;
+	return true;
 }
 
 /* The socket of a connection that a listener accepted: it has been through no hook. */
@@ -73,7 +117,7 @@ static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 coo
 
 /* Nothing can be held any more: what is undecided passes only if the queue has just let it
  * go, or before the service has begun. */
-static __noinline int let_pass(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
+__noinline int let_pass(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
 {
 	struct control *k = control();
 	if (!o || !e || v == ALLOW || !k || !k->generation)
@@ -91,9 +135,17 @@ static __noinline int let_pass(struct socket_state *s, const struct owner *o, co
 
 SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 {
-	struct packet p = {};
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
+	__u32 payload = 0;
+	__u8 flags = 0;
+	if (s && goes_on_here(skb, s, true, &payload, &flags)) {
+		count_sent(skb, &s->first, payload);
+		if (s->flags & SOCKET_RELEASED && flags & (TCP_FIN | TCP_RST))
+			tell_close(cookie, s);
+		return 1;
+	}
+	struct packet p = {};
 	if (read_packet(skb, &p))
 		return s == 0;
 	struct ends e = leaving(&p);
@@ -105,13 +157,13 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 				return 1;
 		} else {
 			struct owner o = kernel_itself(cookie);
-			return let_pass(0, &o, &e, decide(&o, &e));
+			return let_pass(0, &o, &e, decide(&o, &e)) != 0;
 		}
 	}
 	if (p.routed)
 		return 0;
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
-		count_sent(skb, &s->first, &p);
+		count_sent(skb, &s->first, p.payload);
 		if (s->flags & SOCKET_RELEASED && p.flags & (TCP_FIN | TCP_RST))
 			tell_close(cookie, s);
 		return 1;
@@ -124,7 +176,7 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 		return 0;
 	struct conversation *c = conversation(s, &e);
 	if (c)
-		count_sent(skb, c, &p);
+		count_sent(skb, c, p.payload);
 	if (is_multicast(e.address)) {
 		s->asked_port = e.port;
 		s->asked_until = bpf_ktime_get_boot_ns() + 30 * SECOND;
@@ -134,9 +186,18 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 
 SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 {
-	struct packet p = {};
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
+	__u32 payload = 0;
+	__u8 flags = 0;
+	if (s && goes_on_here(skb, s, false, &payload, &flags)) {
+		if (s->first.protocol)
+			count_received(skb, &s->first, payload);
+		if (s->flags & SOCKET_RELEASED && flags & TCP_RST)
+			tell_close(cookie, s);
+		return 1;
+	}
+	struct packet p = {};
 	if (read_packet(skb, &p))
 		return s == 0;
 	struct ends e = arriving(&p);
@@ -147,7 +208,7 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 	}
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
 		if (s->first.protocol)
-			count_received(skb, &s->first, &p);
+			count_received(skb, &s->first, p.payload);
 		if (s->flags & SOCKET_RELEASED && p.flags & TCP_RST)
 			tell_close(cookie, s);
 		return 1;
@@ -168,7 +229,7 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		__u32 v = decide(&s->owner, &e);
 		if (v != ASK)
 			show_rarely(v == ALLOW ? 0 : s, &s->owner, &e, v);
-		return let_pass(s, &s->owner, &e, v);
+		return let_pass(s, &s->owner, &e, v) != 0;
 	}
 	__u32 v = judge(s, &s->owner, &e);
 	if (!let_pass(s, &s->owner, &e, v)) {
@@ -178,6 +239,6 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 	}
 	c = conversation(s, &e);
 	if (c)
-		count_received(skb, c, &p);
+		count_received(skb, c, p.payload);
 	return 1;
 }
