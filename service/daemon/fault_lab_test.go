@@ -6,6 +6,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -53,3 +54,5 @@ func permissive(t *testing.T) *ebpf.Program {
 	t.Cleanup(func() { _ = p.Close() })
 	return p
 }
+
+func flush(c *nftables.Conn, _ *nftables.Table) error { c.FlushRuleset(); return nil }

@@ -291,6 +291,11 @@ func TestHooksArePutBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for range 5 {
+		if out, _ := blocked.Run(t.Context(), "-timeout", "50ms", "tcp", s.target.String()); len(out) != 1 || out[0].OK {
+			t.Errorf("blocked, without hooks: %+v", out)
+		}
+	}
 	s.within(time.Second, "the repair", func() bool { return len(s.hooks()) == len(before) })
 	s.within(time.Second, "the problem", func() bool { return s.problem("detached the firewall's hooks") })
 	if out, _ := blocked.Run(t.Context(), "tcp", s.target.String()); len(out) != 1 || out[0].Errno != "EPERM" {
