@@ -115,6 +115,15 @@ func (s *service) watch() error {
 			s.engine.Exited(id)
 		}
 	}})
+	if first {
+		// Before the hooks too: they refuse or hold what is of an open socket that is nobody's.
+		if _, err := s.kernel.Running(); err != nil {
+			return err
+		}
+		if err := s.kernel.AdoptSockets(s.cgroup()); err != nil {
+			return err
+		}
+	}
 	if err := s.kernel.Attach(s.cgroup()); err != nil {
 		return err
 	}
