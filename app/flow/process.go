@@ -29,6 +29,7 @@ type Program struct {
 	Package    string
 	App        string // Flatpak or Snap application
 	Unit       string // systemd unit
+	OwnUnit    bool   // the unit is of the user's own manager: the user names units and puts into them whatever they like
 	SHA256     string
 }
 

@@ -68,7 +68,11 @@ func (c *compiled) checkProgram(l *list, q *flow.Process) {
 	if p.SHA256 != "" {
 		l.add("program.sha256", p.SHA256 == q.SHA256, "checksum", q.SHA256, p.SHA256)
 	}
-	if p.Unit != "" {
+	switch {
+	case p.Unit == "":
+	case !c.unitIsMeant(q):
+		*l = append(*l, Check{"program.unit", false, q.Unit + " is a unit of the user's own; only rules that name the user are about it"})
+	default:
 		l.add("program.unit", p.Unit == q.Unit, "unit", q.Unit, p.Unit)
 	}
 	if p.Parent != "" {

@@ -199,6 +199,7 @@ func genKnownProcess(t *rapid.T) *flow.Process {
 	p.Script = rarely(t, "script", 3, genScripts)
 	p.Inline = rapid.IntRange(0, 5).Draw(t, "inline") == 0
 	p.Unit = rarely(t, "unit", 2, genUnits)
+	p.OwnUnit = p.Unit != "" && rapid.Bool().Draw(t, "own unit")
 	p.SHA256 = maybe(t, "sha256", 3, genSums)
 	for range rapid.IntRange(0, 2).Draw(t, "parents") {
 		p.Parents = append(p.Parents, flow.Ancestor{

@@ -55,8 +55,13 @@ func (c *compiled) matchesFlow(q *Query) bool {
 }
 
 func (c *compiled) matchesProcess(p *flow.Process) bool {
-	return c.Program.matches(p) && c.Lifetime.matches(p) &&
+	return c.Program.matches(p) && c.unitIsMeant(p) && c.Lifetime.matches(p) &&
 		(c.User == "" || matchesUser(c.User, c.uid, c.byNumber, p))
+}
+
+// unitIsMeant: a unit that a user named is meant only by rules about that user.
+func (r *Rule) unitIsMeant(p *flow.Process) bool {
+	return r.Program.Unit == "" || !p.OwnUnit || r.User != ""
 }
 
 // matches: both are normal.

@@ -59,7 +59,7 @@ func naiveMatches(r *Rule, q Query) bool {
 		q.Named && r.Remote == Remote{},
 		r.Program.Script != "" && (p.Inline || r.Program.Script != p.Script),
 		r.Program.SHA256 != "" && r.Program.SHA256 != p.SHA256,
-		r.Program.Unit != "" && r.Program.Unit != p.Unit,
+		r.Program.Unit != "" && (r.Program.Unit != p.Unit || p.OwnUnit && r.User == ""),
 		r.Program.Parent != "" && !ancestor(func(a flow.Ancestor) bool { return a.Path == r.Program.Parent }),
 		r.Lifetime.Process != flow.ProcessID{} && r.Lifetime.Process != p.ProcessID &&
 			!ancestor(func(a flow.Ancestor) bool { return a.ProcessID == r.Lifetime.Process }),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"sekisho/app/prompt"
 	"sekisho/app/rule"
@@ -48,6 +49,27 @@ func TestAttackOtherNetworks(t *testing.T) {
 			a.must(k.command.Process.Kill())
 			a.from(box, blocked, kind).refused()
 			a.from(box, a.evil, kind).refused()
+			a.from(box, blocked, kind).refused()
+			first := kind
+			if kind == "raw" { // refused before it says where to
+				first = "udp"
+			}
+			// Who was refused made the namespace known: from now on packets wait there.
+			a.eventually("a packet that waits", func() bool {
+				k = a.from(box, a.evil, first).start()
+				line, err := k.lines.ReadString('\n')
+				if line == "done\n" {
+					return true
+				}
+				if err != nil || !strings.Contains(line, "operation not permitted") {
+					t.Fatalf("%q, %v", line, err)
+				}
+				time.Sleep(50 * time.Millisecond)
+				k.ends()
+				return false
+			})
+			k.asks(a.evil.Path)
+			a.from(box, a.evil, kind).start().asks(a.evil.Path)
 			a.from(box, blocked, kind).refused()
 		})
 	}

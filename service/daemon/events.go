@@ -25,9 +25,23 @@ func (e events) Exec(x bpf.Exec) {
 
 func (e events) Fork(f bpf.Fork)         { e.s.who.Fork(f.Child, f.Parent, time.Now()) }
 func (e events) Exit(id flow.ProcessID)  { e.s.who.Exit(id) }
-func (e events) Flow(f bpf.Flow)         { e.s.engine.Decided(f) }
 func (e events) Accepted(a bpf.Accepted) { e.s.engine.Accepted(a) }
 func (e events) Closed(c bpf.Closed)     { e.s.engine.Closed(c) }
+
+// Flow hands over what the kernel decided. What it refused in a network namespace where
+// nothing is held makes that namespace known.
+func (e events) Flow(f bpf.Flow) {
+	if f.Verdict == bpf.Ask && f.Owner.Foreign {
+		processes := []flow.ProcessID{f.Owner.Process}
+		if p, ok := e.s.who.Find(f.Owner.Process); ok { // itself may be gone by the time
+			for _, a := range p.Parents {
+				processes = append(processes, a.ProcessID)
+			}
+		}
+		e.s.others.refused(processes)
+	}
+	e.s.engine.Decided(f)
+}
 
 // wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
 func wall(at time.Duration) time.Time {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sekisho/app/flow"
 	"sekisho/service/capture"
 )
 
@@ -22,7 +23,8 @@ const maxNamespaces = 256
 // hold it; from then on the service holds packets there as at home.
 type namespaces struct {
 	s    *service
-	wake chan uint32              // processes that were refused
+	wake chan []flow.ProcessID    // a process that was refused, and its ancestors
+	own  uint64                   // inode number of the namespace that the service is in
 	held map[uint64]heldNamespace // by inode number of the namespace; run's alone
 }
 
@@ -33,14 +35,14 @@ type heldNamespace struct {
 }
 
 func newNamespaces(s *service) *namespaces {
-	return &namespaces{s: s, wake: make(chan uint32, 64), held: map[uint64]heldNamespace{}}
+	return &namespaces{s: s, wake: make(chan []flow.ProcessID, 64), held: map[uint64]heldNamespace{}}
 }
 
-// refused takes note of a process that was refused in a namespace where nothing is held.
-// It does not block.
-func (n *namespaces) refused(pid uint32) {
+// refused takes note of a process that was refused in a namespace where nothing is held,
+// followed by its ancestors: whoever of them is left shows the way there. It does not block.
+func (n *namespaces) refused(processes []flow.ProcessID) {
 	select {
-	case n.wake <- pid:
+	case n.wake <- processes:
 	default: // it will try again
 	}
 }
@@ -51,6 +53,11 @@ func (n *namespaces) run(ctx context.Context) error {
 	if err := n.s.kernel.HoldOwnOnly(); err != nil {
 		return err
 	}
+	var s unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &s); err != nil {
+		return fmt.Errorf("look at our own network namespace: %w", err)
+	}
+	n.own = s.Ino
 	look := time.NewTicker(2 * time.Second)
 	defer look.Stop()
 	for {
@@ -58,10 +65,8 @@ func (n *namespaces) run(ctx context.Context) error {
 		case <-ctx.Done():
 			n.leave(func(uint64) bool { return true })
 			return nil
-		case pid := <-n.wake:
-			if err := n.enter(ctx, pid); err != nil {
-				n.s.Log.Warn("a network namespace can't be entered: what is undecided there is refused", "pid", pid, "err", err)
-			}
+		case processes := <-n.wake:
+			n.enterFirst(ctx, processes)
 		case <-look.C:
 			if len(n.held) == 0 {
 				continue
@@ -76,6 +81,20 @@ func (n *namespaces) run(ctx context.Context) error {
 	}
 }
 
+// enterFirst enters where the first of the processes is that is still there.
+func (n *namespaces) enterFirst(ctx context.Context, processes []flow.ProcessID) {
+	for _, p := range processes {
+		err := n.enter(ctx, p.PID)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+			continue // it is gone
+		}
+		if err != nil {
+			n.s.Log.Warn("a network namespace can't be entered: what is undecided there is refused", "pid", p.PID, "err", err)
+		}
+		return
+	}
+}
+
 func (n *namespaces) enter(ctx context.Context, pid uint32) error {
 	path := filepath.Join("/proc", strconv.FormatUint(uint64(pid), 10), "ns/net")
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -86,6 +105,9 @@ func (n *namespaces) enter(ctx context.Context, pid uint32) error {
 	var s unix.Stat_t
 	if err := unix.Fstat(fd, &s); err != nil {
 		return err
+	}
+	if s.Ino == n.own {
+		return nil
 	}
 	if _, there := n.held[s.Ino]; there { // somebody flushed our table there
 		table := n.s.table

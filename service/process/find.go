@@ -102,7 +102,7 @@ func (t *Tracker) draw(r *record) (*flow.Process, time.Time) {
 	if p.Cgroup == "" && r.cgroup != 0 {
 		p.Cgroup = t.cgroups.Path(r.cgroup)
 	}
-	p.Unit = Unit(p.Cgroup)
+	p.Unit, p.OwnUnit = Unit(p.Cgroup)
 	return p, young
 }
 

@@ -7,18 +7,18 @@ import (
 )
 
 // Unit is the systemd unit of a cgroup: the service or scope of the system's manager
-// or, beneath user@UID.service, of the user's own. It is empty outside of both.
+// or, beneath user@UID.service, of the user's own (own). It is empty outside of both.
 //
 // Beneath user@UID.service the user decides which cgroups there are and who is in
 // them, so a unit's name there says what the user's programs say of themselves.
-func Unit(cgroup string) string {
+func Unit(cgroup string) (unit string, own bool) {
 	unit, below := firstUnit(strings.Split(cgroup, "/"))
 	if strings.HasPrefix(unit, "user@") && strings.HasSuffix(unit, ".service") {
-		if own, _ := firstUnit(below); own != "" {
-			return own
+		if theirs, _ := firstUnit(below); theirs != "" {
+			return theirs, true
 		}
 	}
-	return unit
+	return unit, false
 }
 
 // firstUnit finds the first service or scope, with only slices above it, and what is

@@ -31,8 +31,9 @@ func TestUnit(t *testing.T) {
 		"/docker/abc/system.slice/evil.service":                                                 "",
 		"/sekisho-lab":                                                                          "",
 	} {
-		if got := Unit(cgroup); got != want {
-			t.Errorf("%s: %q, want %q", cgroup, got, want)
+		got, own := Unit(cgroup)
+		if got != want || own != (strings.Contains(cgroup, "user@1000.service/") && want != "user@1000.service") {
+			t.Errorf("%s: %q, own %v, want %q", cgroup, got, own, want)
 		}
 	}
 }
