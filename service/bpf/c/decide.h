@@ -36,7 +36,8 @@ __noinline __u32 decide(const struct owner *o, const struct ends *e)
 	struct exact_key k = {};
 	__u32 v = ASK;
 	if (!(o->flags & (OWNER_MISMATCH | OWNER_UNKNOWN))) {
-		struct program *p = bpf_map_lookup_elem(&programs, &o->exe);
+		struct executable exe = o->exe; /* Linux 6.1 takes no key out of an argument */
+		struct program *p = bpf_map_lookup_elem(&programs, &exe);
 		v = c->fallback;
 		k.direction = e->direction & 1;
 		if (p && p->generation == c->generation) {

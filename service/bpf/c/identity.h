@@ -75,7 +75,8 @@ __noinline int current_owner(struct owner *o)
 		o->flags |= OWNER_UNKNOWN;
 		return 0;
 	}
-	struct process *p = bpf_map_lookup_elem(&processes, &o->tgid);
+	__u32 tgid = t->tgid; /* Linux 6.1 takes no key out of an argument */
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 	if (p && p->start == o->start) {
 		o->exe = p->exe;
 		if (!same_file(&p->exe, &now)) {

@@ -38,7 +38,8 @@ static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct soc
 	if (s->flags & SOCKET_RAW || b + 28 > end)
 		return false;
 	__u8 *at = b + 20;
-	switch (usual(b)) {
+	int version = usual(b);
+	switch (version) {
 	case 4:
 		protocol = b[9];
 		headers = 20;
@@ -65,7 +66,7 @@ static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct soc
 	} else {
 		return false;
 	}
-	if (begins && (!first_passes(s) || is_multicast(s->first.address) || !(at == b + 20 ? of_first4(s, b, out) : of_first6(s, b, out))))
+	if (begins && (!first_passes(s) || is_multicast(s->first.address) || !(version == 4 ? of_first4(s, b, out) : of_first6(s, b, out))))
 		return false;
 	*payload = skb->len > headers ? skb->len - headers : 0;
 	return true;
