@@ -14,6 +14,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 // Options are the choices of Open; the zero value is right for the service.
@@ -193,18 +194,41 @@ func (s *Store) reopen() error {
 // Run keeps the good copy fresh: at once if it is older than the database, then at
 // most once in Options.CopyEvery. It returns nil when ctx ends.
 func (s *Store) Run(ctx context.Context) error {
-	tick := time.NewTicker(s.opts.CopyEvery)
+	tick, spare := time.NewTicker(s.opts.CopyEvery), time.NewTicker(spareEvery)
 	defer tick.Stop()
-	for {
-		if err := s.refreshCopy(); err != nil {
-			s.opts.Log.Warn("the good copy of the database could not be refreshed", "err", err)
+	defer spare.Stop()
+	for copying := true; ; {
+		if copying {
+			if err := s.refreshCopy(); err != nil {
+				s.opts.Log.Warn("the good copy of the database could not be refreshed", "err", err)
+			}
+		}
+		if err := s.spare(); err != nil {
+			s.opts.Log.Debug("the database's pages stay in memory", "err", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			copying = true
+		case <-spare.C:
+			copying = false
 		}
 	}
+}
+
+// spareEvery is how often the file's pages are let go.
+const spareEvery = 10 * time.Second
+
+// spare lets go of the file's pages that were read or written. They stay in the system's
+// cache, which may drop them; mapped, all of a long history would count as the service's.
+func (s *Store) spare() error {
+	return s.view(func(tx *bbolt.Tx) error { // while it runs the map stays where it is
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, tx.DB().Info().Data, uintptr(tx.Size()), unix.MADV_DONTNEED); errno != 0 {
+			return errno
+		}
+		return nil
+	})
 }
 
 // Close refreshes the good copy if something changed and closes the file. It waits

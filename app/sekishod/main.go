@@ -11,9 +11,11 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"sekisho/service/daemon"
 )
@@ -83,12 +85,36 @@ func run(args []string, stdout, stderr io.Writer) int {
 			log.Info("ready", "version", version, "socket", *socket)
 			notify(log, "READY=1")
 			debug.FreeOSMemory() // what reading the rules and the programs took
+			go giveBack(ctx)
 		},
 	})
 	if err != nil {
 		return fail(err)
 	}
 	return 0
+}
+
+// giveBack returns the memory that a burst of connections took once it is over, until ctx
+// is done. Go does that by itself, but in minutes.
+func giveBack(ctx context.Context) {
+	const burst = 16 << 20 // bytes within a tick
+	t := time.NewTicker(10 * time.Second)
+	defer t.Stop()
+	var m runtime.MemStats
+	for before, busy := uint64(0), false; ; before = m.TotalAlloc {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		runtime.ReadMemStats(&m)
+		if m.TotalAlloc-before > burst {
+			busy = true
+		} else if busy {
+			debug.FreeOSMemory()
+			busy = false
+		}
+	}
 }
 
 // notify tells the service manager, if one asked to be told (sd_notify(3)).

@@ -121,8 +121,8 @@ func (sc *scene) live(c *cast, n int) []memory {
 	}
 	sc.clear()
 	sc.awaitConnections("drop", 0)
-	time.Sleep(time.Second)
-	return []memory{held, sc.memory("after they ended", 0)}
+	time.Sleep(25 * time.Second) // the service gives back what it needs no more every ten
+	return []memory{held, sc.memory("25 s after they ended", 0)}
 }
 
 // hold has as many processes of the allowed program hold n connections as it takes: one
