@@ -124,8 +124,11 @@ func OfProcess(o Owner) Subject {
 	return Subject{uint64(o.ExecID)<<32 | uint64(o.Process.PID), o.Process.Start}
 }
 
-// OfSocket is one socket.
-func OfSocket(cookie uint64) Subject { return Subject{cookie, ^uint64(0)} }
+// OfSocket is one socket as one execution of a process uses it: another one that has it too
+// gets nothing by that.
+func OfSocket(cookie uint64, user flow.ProcessID, execID uint32) Subject {
+	return Subject{cookie, ^(user.Start + uint64(execID))}
+}
 
 func (s Subject) raw() kernelSubject { return kernelSubject{A: s.a, B: s.b} }
 

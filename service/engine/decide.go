@@ -21,7 +21,7 @@ func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 	if r, ok := e.rule(f); ok {
 		return decidedBy(r)
 	}
-	if l := e.live.Get(traffic.KeyOf(f)); l != nil && ofItself(l.Decision) {
+	if l := e.live.Get(traffic.KeyOf(f)); l != nil && ofItself(l.Decision) && sameUser(l.Process, f.Process) {
 		return l.Decision
 	}
 	if r := e.retries[retryOf(f)]; r != nil {
@@ -111,3 +111,6 @@ func (e *Engine) rule(f *flow.Flow) (*rule.Rule, bool) {
 	q.Process = &nameless
 	return e.set.Decide(q, now)
 }
+
+// sameUser reports whether one execution of one process is behind both.
+func sameUser(a, b *flow.Process) bool { return a.ProcessID == b.ProcessID && a.ExecID == b.ExecID }

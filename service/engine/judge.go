@@ -54,11 +54,20 @@ type facts struct{ warnings []prompt.Warning }
 // nothing and returns false if somebody must be.
 func (e *Engine) pass(f *flow.Flow, p Packet, seen *facts) bool {
 	e.name(f)
-	if w, ok := e.waiting.flows[traffic.KeyOf(f)]; ok {
+	w, waits := e.waiting.flows[traffic.KeyOf(f)]
+	if waits && sameUser(w.flow.Process, f.Process) {
 		e.hold(w, p.Held)
 		return true
 	}
 	d := e.decide(f, p.Owner)
+	if d.Verdict == flow.Waiting && waits {
+		// Two share a socket and say something to the same end: one question at a time.
+		e.counters.OverLimit++
+		if p.Held != nil {
+			give([]Held{p.Held}, Held.Drop, e.c.Log)
+		}
+		return true
+	}
 	if d.Verdict == flow.Waiting {
 		if seen == nil {
 			return false

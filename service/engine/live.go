@@ -179,7 +179,7 @@ func (e *Engine) noteEnd(l *traffic.Live, at time.Time) {
 		if l.Listener != 0 {
 			socket = l.Listener
 		}
-		if err := e.c.Kernel.ForgetExact(bpf.OfSocket(socket), traffic.Peer(&l.Flow)); err != nil {
+		if err := e.c.Kernel.ForgetExact(bpf.OfSocket(socket, l.Process.ProcessID, l.Process.ExecID), traffic.Peer(&l.Flow)); err != nil {
 			e.c.Log.Debug("an old decision stays in the kernel", "err", err)
 		}
 	}

@@ -247,7 +247,7 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 			e.keepRetry(f, o, f.Decision, false)
 			return nil
 		}
-		return e.c.Kernel.SetExact(bpf.OfSocket(f.Cookie), traffic.Peer(f), verdict, e.control.Generation)
+		return e.c.Kernel.SetExact(bpf.OfSocket(f.Cookie, o.Process, o.ExecID), traffic.Peer(f), verdict, e.control.Generation)
 	}
 	subject, wide, err := e.subject(f, o)
 	if err != nil {

@@ -179,7 +179,7 @@ func (k *fakeKernel) decide(f *flow.Flow, o bpf.Owner) bpf.Verdict {
 		}
 	}
 	own := bpf.Peer{Direction: f.Direction, Protocol: f.Protocol, Addr: f.Remote.Addr, Port: f.Remote.Port}
-	return k.exact(exactRef{bpf.OfSocket(o.Cookie), own})
+	return k.exact(exactRef{bpf.OfSocket(o.Cookie, o.Process, o.ExecID), own})
 }
 
 // fakeSockets are the machine's; they end as they would.

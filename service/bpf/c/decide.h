@@ -65,8 +65,8 @@ __noinline __u32 decide(const struct owner *o, const struct ends *e)
 		if (v == ALLOW || v == BLOCK)
 			return v;
 	}
-	k.subject.a = o->cookie; /* "once": this socket with this remote end */
-	k.subject.b = ~0ULL;
+	k.subject.a = o->cookie; /* "once": this user of this socket with this remote end */
+	k.subject.b = ~(o->start + o->exec_id);
 	k.direction = e->direction & 1;
 	k.port = e->port;
 	return exact_verdict(&k, c->generation);

@@ -119,7 +119,8 @@ struct program {
 	__u8 pad[5];
 };
 
-/* Whom an exact decision is about: {program id, 0}, {tgid and exec_id, start} or {cookie, ~0}. */
+/* Whom an exact decision is about: {program id, 0}, {tgid and exec_id, start} or
+ * {cookie, ~(start + exec_id)}. */
 struct subject { __u64 a, b; };
 
 /* address, port and protocol zero: the verdict for the whole subject in that direction.
