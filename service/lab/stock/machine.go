@@ -31,9 +31,9 @@ type Check struct {
 
 // Boot runs a kernel with the guest's program as init and the programs of the firewall
 // and the lab beside it, given by their files, and returns what came of the checks, in
-// order, and all that came over the serial line. The words are the guest's arguments.
-// An error means that it did not come to an end, or not within ctx.
-func (k *Kernel) Boot(ctx context.Context, dir, guest string, programs []string, words ...string) ([]Check, []byte, error) {
+// order, and all that came over the serial line. Its files are put into a folder. An error
+// means that it did not come to an end, or not within ctx.
+func (k *Kernel) Boot(ctx context.Context, dir string, processors int, guest string, programs []string) ([]Check, []byte, error) {
 	rootfs, err := k.pack(guest, programs)
 	if err != nil {
 		return nil, nil, err
@@ -44,9 +44,9 @@ func (k *Kernel) Boot(ctx context.Context, dir, guest string, programs []string,
 	}
 	c := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
-		"-m", "1024", "-smp", "2", "-accel", "tcg,thread=multi", "-cpu", "max",
+		"-m", "1024", "-smp", strconv.Itoa(processors), "-accel", "tcg,thread=multi", "-cpu", "max",
 		"-kernel", k.Image, "-initrd", file,
-		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off nokaslr "+strings.Join(words, " "))
+		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off nokaslr")
 	var log, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &log, &complaint
 	err = c.Run()

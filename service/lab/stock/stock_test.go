@@ -22,6 +22,10 @@ func TestWholePath(t *testing.T) {
 	for _, p := range []string{"app/sekishod", "app/sekishoctl", "service/lab/programs/connect", "service/lab/programs/serve", "service/lab/programs/spawn"} {
 		programs = append(programs, lab.Build(t, p))
 	}
+	processors := 1 // CI has two, for two machines at once
+	if os.Getenv("SEKISHO_KERNELS") != "" {
+		processors = 2
+	}
 	for _, name := range wantedKernels(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -32,7 +36,7 @@ func TestWholePath(t *testing.T) {
 			t.Log(k.Release)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			checks, log, err := k.Boot(ctx, t.TempDir(), guest, programs)
+			checks, log, err := k.Boot(ctx, t.TempDir(), processors, guest, programs)
 			for _, c := range checks {
 				t.Run(c.Name, func(t *testing.T) {
 					t.Logf("%v %s", c.Took, c.Says)
