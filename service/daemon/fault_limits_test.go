@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,9 +134,8 @@ func TestOutOfThreads(t *testing.T) {
 	}
 	s.allowed(allowed, "meanwhile")
 	l.none(since, "without threads")
-	if s.service.Running() {
-		s.service.Kill()
-	}
+	_ = syscall.Kill(s.service.PID(), syscall.SIGKILL) // it may be about to end by itself
+	s.eventually("the end", func() bool { return !s.service.Running() })
 	s.killedAndBack(l, since, keep)
 }
 

@@ -41,12 +41,14 @@ func (s *scene) otherLayout(name string) {
 // stay their programs', and nothing undecided leaves.
 func TestUpgradeToOtherMaps(t *testing.T) {
 	s := newScene(t)
-	if _, err := s.api.AddRule(t.Context(), rule.Rule{Enabled: true, Action: rule.Allow, Program: rule.Program{Path: python(t), Script: s.script("open.py",
-		"u = socket.socket(type=socket.SOCK_DGRAM)\nc = socket.create_connection(TARGET)\nwhile True:\n    u.sendto(b'x', (TARGET[0], 1234))\n    c.send(b'x')\n    time.sleep(0.02)\n")}}, 0); err != nil {
+	file := s.script("open.py",
+		"u = socket.socket(type=socket.SOCK_DGRAM)\nc = socket.create_connection(TARGET)\nwhile True:\n    u.sendto(b'x', (TARGET[0], 1234))\n    c.send(b'x')\n    time.sleep(0.02)\n")
+	// Of the interpreter, but not to where the undecided sender sends.
+	if _, err := s.api.AddRule(t.Context(), rule.Rule{Enabled: true, Action: rule.Allow, Program: rule.Program{Path: python(t)}, Remote: rule.Remote{Address: s.target.Addr()}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	wire := s.Remote.Wire()
-	open := s.start(python(t), filepath.Join(s.Dir, "open.py"))
+	open := s.start(python(t), file)
 	datagram := lab.To(s.target.Addr()).From(s.Home.Addr4)
 	since := time.Now()
 	l, _ := s.undecidedSender()
