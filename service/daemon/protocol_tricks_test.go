@@ -30,9 +30,9 @@ func TestSourceRoute(t *testing.T) {
 				straight := netip.AddrPortFrom(c.to.Addr().Next(), c.to.Port())
 				s.allowTo(program.Path, netip.AddrPortFrom(c.via.Addr(), 0), 0)
 				s.allowTo(program.Path, netip.AddrPortFrom(straight.Addr(), 0), 0)
-				sent := s.sends(program, call, straight.String())
+				s.sends(program, call, straight.String())
 				s.eventually("what takes no route", func() bool { return wire.Saw(lab.To(straight.Addr())) })
-				sent = s.sends(program, "-via", c.via.Addr().String(), call, c.to.String())
+				sent := s.sends(program, "-via", c.via.Addr().String(), call, c.to.String())
 				if sent.Stage == "options" {
 					t.Fatalf("%+v", sent)
 				}

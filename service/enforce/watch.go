@@ -22,7 +22,7 @@ func OpenWatch() (*Watch, error) {
 		return nil, fmt.Errorf("watch nftables: %w", err)
 	}
 	if err := c.JoinGroup(unix.NFNLGRP_NFTABLES); err != nil {
-		c.Close()
+		_ = c.Close()
 		return nil, fmt.Errorf("watch nftables: %w", err)
 	}
 	return &Watch{c}, nil

@@ -36,7 +36,7 @@ type Config struct {
 	Facts     api.Kernel  // shown in status
 	Version   string
 	// Dropped is how many packets the queue lost.
-	Dropped func() (uint64, error)
+	Dropped  func() (uint64, error)
 	Recalled *Recalled // the rules, if they were read already
 }
 

@@ -150,7 +150,7 @@ func processOf(path string) *flow.Process {
 
 // known reports whether o is a program's that exact decisions can be kept for.
 func known(o bpf.Owner) bool {
-	return o.Kernel || o.Forwarded || !(o.Missing || o.Unknown || o.Mismatch || o.Executable.IsZero())
+	return o.Kernel || o.Forwarded || !o.Missing && !o.Unknown && !o.Mismatch && !o.Executable.IsZero()
 }
 
 // name says to whom. It is called with mu held: a name that changes after that finds

@@ -136,10 +136,9 @@ func (e *Engine) endRetries() {
 // passes when it is tried again.
 func (e *Engine) finishRefused(f *flow.Flow, o bpf.Owner, d flow.Decision) {
 	f.Decision = d
-	switch {
-	case d.By.Kind == flow.ByAnswer:
+	if d.By.Kind == flow.ByAnswer {
 		e.keepRetry(f, o, d, true)
-	default:
+	} else {
 		e.teach(f, o)
 	}
 	if d.Verdict == flow.Allow {

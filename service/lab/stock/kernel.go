@@ -176,7 +176,7 @@ func (l lists) fetch(folder, release string, names []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(fresh)
+	defer func() { _ = os.RemoveAll(fresh) }()
 	debs, err := l.download(fresh, packages)
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -96,7 +95,7 @@ func (s *server) connection(c net.Conn) {
 		if s.quiet {
 			continue
 		}
-		if _, err := c.Write(b[:n]); err != nil && err != io.ErrClosedPipe {
+		if _, err := c.Write(b[:n]); err != nil {
 			return
 		}
 	}

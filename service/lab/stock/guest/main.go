@@ -24,7 +24,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "guest: this is the init of a virtual machine")
 		os.Exit(2)
 	}
-	os.Setenv("PATH", "/bin")
+	_ = os.Setenv("PATH", "/bin")
 	began := time.Now()
 	if err := try(); err != nil {
 		report("all of it", began, err)
