@@ -56,6 +56,7 @@ type processRecord struct {
 	Package    string           `json:"package,omitempty"`
 	App        string           `json:"app,omitempty"`
 	Unit       string           `json:"unit,omitempty"`
+	OwnUnit    bool             `json:"own_unit,omitempty"`
 	SHA256     string           `json:"sha256,omitempty"`
 	UID        uint32           `json:"uid,omitempty"`
 	User       string           `json:"user,omitempty"`
@@ -99,7 +100,7 @@ func newProcessRecord(p *flow.Process) processRecord {
 	rec := processRecord{
 		PID: p.PID, Start: p.Start, Executable: exeRecord(p.Executable), Path: toText(p.Path), Name: toText(p.Name),
 		Icon: toText(p.Icon), Script: toText(p.Script), Inline: p.Inline, Replaced: p.Replaced, ExecID: p.ExecID, Package: p.Package, App: p.App,
-		Unit: p.Unit, SHA256: p.SHA256, UID: p.UID, User: p.User, Dir: toText(p.Dir),
+		Unit: p.Unit, OwnUnit: p.OwnUnit, SHA256: p.SHA256, UID: p.UID, User: p.User, Dir: toText(p.Dir),
 		Cgroup: toText(p.Cgroup), Kernel: p.Kernel,
 	}
 	left := maxArgs
@@ -144,7 +145,7 @@ func (rec *processRecord) process() (*flow.Process, error) {
 		ProcessID: flow.ProcessID{PID: rec.PID, Start: rec.Start}, ExecID: rec.ExecID,
 		Program: flow.Program{
 			Executable: flow.Executable(rec.Executable), Path: rec.Path, Name: rec.Name, Icon: rec.Icon, Script: rec.Script,
-			Inline: rec.Inline, Replaced: rec.Replaced, Package: rec.Package, App: rec.App, Unit: rec.Unit, SHA256: rec.SHA256,
+			Inline: rec.Inline, Replaced: rec.Replaced, Package: rec.Package, App: rec.App, Unit: rec.Unit, OwnUnit: rec.OwnUnit, SHA256: rec.SHA256,
 		},
 		UID: rec.UID, User: rec.User, Args: rec.Args, Dir: rec.Dir, Cgroup: rec.Cgroup, Kernel: rec.Kernel,
 	}

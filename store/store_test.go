@@ -124,7 +124,7 @@ func fullFlow(id string, at time.Time) flow.Flow {
 			ProcessID: flow.ProcessID{PID: 42, Start: 99}, ExecID: 3,
 			Program: flow.Program{
 				Path: "/usr/bin/python3", Name: "Py\xff", Icon: "py", Script: "/home/k/a.py", Inline: true, Replaced: true, Package: "python3",
-				App: "a.b", Unit: "u.service", SHA256: "ab",
+				App: "a.b", Unit: "u.service", OwnUnit: true, SHA256: "ab",
 			},
 			UID: 1000, User: "k", Args: []string{"python3", "a\xfe.py", ""}, Dir: "/home/k", Cgroup: "/user.slice",
 			Parents: []flow.Ancestor{{ProcessID: flow.ProcessID{PID: 1, Start: 2}, Path: "/sbin/init", Name: "init"}},
