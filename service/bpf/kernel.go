@@ -34,7 +34,7 @@ type Kernel struct {
 }
 
 // private maps are scratch memory of a program; nothing outlives it.
-var private = map[string]bool{"exec_scratch": true, "args_scratch": true}
+var private = map[string]bool{"scratches": true}
 
 // Load brings the programs into the kernel, taking over the maps that an earlier start
 // with the same tag pinned. It attaches nothing.

@@ -349,14 +349,12 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	kernelMapArgsScratch         = "args_scratch"
 	kernelMapConnecting          = "connecting"
 	kernelMapControls            = "controls"
 	kernelMapConversations       = "conversations"
 	kernelMapCounters            = "counters"
 	kernelMapEvents              = "events"
 	kernelMapExacts              = "exacts"
-	kernelMapExecScratch         = "exec_scratch"
 	kernelMapHeld                = "held"
 	kernelMapLetGo               = "let_go"
 	kernelMapListeners           = "listeners"
@@ -365,6 +363,7 @@ const (
 	kernelMapPrograms            = "programs"
 	kernelMapQueries             = "queries"
 	kernelMapReadUntil           = "read_until"
+	kernelMapScratches           = "scratches"
 	kernelMapShownLast           = "shown_last"
 	kernelMapSockets             = "sockets"
 	kernelProgAllowed            = "allowed"
@@ -494,14 +493,12 @@ type kernelProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelMapSpecs struct {
-	ArgsScratch   *ebpf.MapSpec `ebpf:"args_scratch"`
 	Connecting    *ebpf.MapSpec `ebpf:"connecting"`
 	Controls      *ebpf.MapSpec `ebpf:"controls"`
 	Conversations *ebpf.MapSpec `ebpf:"conversations"`
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
 	Events        *ebpf.MapSpec `ebpf:"events"`
 	Exacts        *ebpf.MapSpec `ebpf:"exacts"`
-	ExecScratch   *ebpf.MapSpec `ebpf:"exec_scratch"`
 	Held          *ebpf.MapSpec `ebpf:"held"`
 	LetGo         *ebpf.MapSpec `ebpf:"let_go"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
@@ -510,6 +507,7 @@ type kernelMapSpecs struct {
 	Programs      *ebpf.MapSpec `ebpf:"programs"`
 	Queries       *ebpf.MapSpec `ebpf:"queries"`
 	ReadUntil     *ebpf.MapSpec `ebpf:"read_until"`
+	Scratches     *ebpf.MapSpec `ebpf:"scratches"`
 	ShownLast     *ebpf.MapSpec `ebpf:"shown_last"`
 	Sockets       *ebpf.MapSpec `ebpf:"sockets"`
 }
@@ -567,14 +565,12 @@ func (o *kernelObjects) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelMaps struct {
-	ArgsScratch   *ebpf.Map `ebpf:"args_scratch"`
 	Connecting    *ebpf.Map `ebpf:"connecting"`
 	Controls      *ebpf.Map `ebpf:"controls"`
 	Conversations *ebpf.Map `ebpf:"conversations"`
 	Counters      *ebpf.Map `ebpf:"counters"`
 	Events        *ebpf.Map `ebpf:"events"`
 	Exacts        *ebpf.Map `ebpf:"exacts"`
-	ExecScratch   *ebpf.Map `ebpf:"exec_scratch"`
 	Held          *ebpf.Map `ebpf:"held"`
 	LetGo         *ebpf.Map `ebpf:"let_go"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
@@ -583,20 +579,19 @@ type kernelMaps struct {
 	Programs      *ebpf.Map `ebpf:"programs"`
 	Queries       *ebpf.Map `ebpf:"queries"`
 	ReadUntil     *ebpf.Map `ebpf:"read_until"`
+	Scratches     *ebpf.Map `ebpf:"scratches"`
 	ShownLast     *ebpf.Map `ebpf:"shown_last"`
 	Sockets       *ebpf.Map `ebpf:"sockets"`
 }
 
 func (m *kernelMaps) Close() error {
 	return _KernelClose(
-		m.ArgsScratch,
 		m.Connecting,
 		m.Controls,
 		m.Conversations,
 		m.Counters,
 		m.Events,
 		m.Exacts,
-		m.ExecScratch,
 		m.Held,
 		m.LetGo,
 		m.Listeners,
@@ -605,6 +600,7 @@ func (m *kernelMaps) Close() error {
 		m.Programs,
 		m.Queries,
 		m.ReadUntil,
+		m.Scratches,
 		m.ShownLast,
 		m.Sockets,
 	)

@@ -8,20 +8,40 @@
 #include "identity.h"
 
 
-struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct exec_event); } exec_scratch SEC(".maps");
-struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct args_event); } args_scratch SEC(".maps");
+/* What is too large for the stack. It is not one for each processor: from 7.2 on whatever
+ * runs at a tracepoint may be interrupted there by the same for another process. */
+#define SCRATCHES 32
+struct scratch {
+	__u32 busy, pad;
+	struct exec_event exec;
+	struct args_event args;
+};
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, SCRATCHES); __type(key, __u32); __type(value, struct scratch); } scratches SEC(".maps");
+
+static __always_inline struct scratch *take_scratch(__u32 *which)
+{
+	__u32 first = bpf_get_smp_processor_id() * 2;
+	for (__u32 i = 0; i < SCRATCHES; i++) {
+		*which = (first + i) & (SCRATCHES - 1);
+		struct scratch *s = bpf_map_lookup_elem(&scratches, which);
+		if (s && __sync_val_compare_and_swap(&s->busy, 0, 1) == 0)
+			return s;
+	}
+	count(LOST_EVENTS);
+	return 0;
+}
 
 /* Writes the names on the way from what the current task executes, or the folder that it is
  * in, up to the root of its mount tree, leaf first. State is kept in the map value, not in
  * registers: the verifier then sees the same state each round and prunes; a function of its
  * own goes through it once. */
-__noinline int name_path(int of_folder)
+__noinline int name_path(int of_folder, __u32 which)
 {
-	__u32 zero = 0;
 	struct task_struct *t = bpf_get_current_task_btf();
-	struct exec_event *e = bpf_map_lookup_elem(&exec_scratch, &zero);
-	if (!e)
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	if (!s)
 		return 0;
+	struct exec_event *e = &s->exec;
 	struct dentry *d = of_folder ? BPF_CORE_READ(t, fs, pwd.dentry) : BPF_CORE_READ(t, mm, exe_file, f_path.dentry);
 	struct vfsmount *vm = of_folder ? BPF_CORE_READ(t, fs, pwd.mnt) : BPF_CORE_READ(t, mm, exe_file, f_path.mnt);
 	if (!d || !vm)
@@ -53,7 +73,7 @@ __noinline int name_path(int of_folder)
 static __always_inline void executed(struct task_struct *t, const char *filename)
 {
 	struct process p = {};
-	__u32 zero = 0, tgid = t->tgid;
+	__u32 which, tgid = t->tgid;
 	if (executable_of(t, &p.exe))
 		return;
 	p.start = t->group_leader->start_boottime;
@@ -63,10 +83,11 @@ static __always_inline void executed(struct task_struct *t, const char *filename
 		return; /* told already */
 	bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY);
 
-	struct exec_event *e = bpf_map_lookup_elem(&exec_scratch, &zero);
-	struct args_event *a = bpf_map_lookup_elem(&args_scratch, &zero);
-	if (!e || !a)
+	struct scratch *s = take_scratch(&which);
+	if (!s)
 		return;
+	struct exec_event *e = &s->exec;
+	struct args_event *a = &s->args;
 	/* Arguments first: the execution that follows completes them. */
 	a->head.kind = EVENT_ARGS;
 	a->head.tgid = tgid;
@@ -96,9 +117,9 @@ static __always_inline void executed(struct task_struct *t, const char *filename
 	struct file *f = t->mm->exe_file;
 	e->deleted = f && f->f_inode && f->f_inode->i_nlink == 0;
 	e->dir_len = 0;
-	name_path(0);
+	name_path(0, which);
 	e->path_len = e->dir_len;
-	name_path(1);
+	name_path(1, which);
 	e->name_len = 0;
 	__u32 end = e->dir_len;
 	if (filename && end < NAMES) {
@@ -108,6 +129,7 @@ static __always_inline void executed(struct task_struct *t, const char *filename
 	}
 	__u32 size = (end + e->name_len) & (2 * NAMES - 1); /* the mask is for the verifier: never that long */
 	emit(e, offsetof(struct exec_event, names) + size);
+	*(volatile __u32 *)&s->busy = 0;
 }
 
 static __always_inline void exited(struct task_struct *t)
