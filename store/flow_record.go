@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 
@@ -82,18 +83,50 @@ type ancestorRecord struct {
 	Name  string `json:"name,omitempty"`
 }
 
+// pastFlow is a flowRecord whose process is text already: the flows of a moment are of
+// few processes, and a process is most of what a record says.
+type pastFlow struct {
+	flowRecord
+	Process json.RawMessage `json:"o"` // in place of the record's own
+}
+
+// processTexts are the processes of a batch of flows, as text.
+type processTexts map[*flow.Process]json.RawMessage
+
+func (t processTexts) of(p *flow.Process) (json.RawMessage, error) {
+	if text, ok := t[p]; ok {
+		return text, nil
+	}
+	var rec processRecord
+	if p != nil {
+		rec = newProcessRecord(p)
+	}
+	rec.Executable = exeRecord{} // of use only while the flow waits
+	text, err := json.Marshal(rec)
+	if err != nil {
+		return nil, err
+	}
+	t[p] = text
+	return text, nil
+}
+
 func newFlowRecord(f flow.Flow) flowRecord {
-	rec := flowRecord{
+	rec := flowFacts(f)
+	if f.Process != nil {
+		rec.Process = newProcessRecord(f.Process)
+	}
+	return rec
+}
+
+// flowFacts is a record of all but the process.
+func flowFacts(f flow.Flow) flowRecord {
+	return flowRecord{
 		ID: f.ID, Time: stamp(f.Time), In: f.Direction == flow.In, Protocol: uint8(f.Protocol),
 		Local: endpointRecord(f.Local), Remote: endpointRecord(f.Remote),
 		Verdict: f.Decision.Verdict.String(), By: f.Decision.By.Kind,
 		ByID: f.Decision.By.ID, ByName: f.Decision.By.Name,
 		Sent: f.Bytes.Sent, Received: f.Bytes.Received, PacketsOut: f.Packets.Sent, PacketsIn: f.Packets.Received, State: f.State, Ended: stamp(f.Ended),
 	}
-	if f.Process != nil {
-		rec.Process = newProcessRecord(f.Process)
-	}
-	return rec
 }
 
 func newProcessRecord(p *flow.Process) processRecord {

@@ -35,15 +35,25 @@ func (s *Store) AppendFlows(flows []flow.Flow) error {
 	}
 	err := s.update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket([]byte(historyBucket))
-		b.FillPercent = 0.9 // it grows at the end
-		for _, f := range flows {
+		b.FillPercent = 0.9                      // it grows at the end
+		last := make(map[string]int, len(flows)) // what ended at once is written once
+		for i := range flows {
+			last[flows[i].ID] = i
+		}
+		processes := processTexts{}
+		for i, f := range flows {
 			if len(f.ID) > maxID {
 				return fmt.Errorf("flow %.20q %w", f.ID, errNoID)
 			}
-			rec := newFlowRecord(f)
-			rec.Process.Executable = exeRecord{} // of use only while the flow waits
+			if last[f.ID] != i {
+				continue
+			}
+			process, err := processes.of(f.Process)
+			if err != nil {
+				return err
+			}
 			key := historyKey(f)
-			value, err := encode(key, rec)
+			value, err := encode(key, pastFlow{flowFacts(f), process})
 			if err != nil {
 				return err
 			}
