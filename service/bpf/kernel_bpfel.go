@@ -77,6 +77,8 @@ type kernelConversation struct {
 	Received        uint64
 	PacketsSent     uint64
 	PacketsReceived uint64
+	SentTo          uint32
+	ReceivedTo      uint32
 }
 
 type kernelConversationKey struct {
@@ -282,11 +284,13 @@ const (
 type kernelSocketFlag uint32
 
 const (
-	kernelSocketFlagSOCKET_USED     kernelSocketFlag = 1
-	kernelSocketFlagSOCKET_SEVERAL  kernelSocketFlag = 2
-	kernelSocketFlagSOCKET_RAW      kernelSocketFlag = 4
-	kernelSocketFlagSOCKET_RELEASED kernelSocketFlag = 8
-	kernelSocketFlagSOCKET_INNER    kernelSocketFlag = 16
+	kernelSocketFlagSOCKET_USED      kernelSocketFlag = 1
+	kernelSocketFlagSOCKET_SEVERAL   kernelSocketFlag = 2
+	kernelSocketFlagSOCKET_RAW       kernelSocketFlag = 4
+	kernelSocketFlagSOCKET_RELEASED  kernelSocketFlag = 8
+	kernelSocketFlagSOCKET_INNER     kernelSocketFlag = 16
+	kernelSocketFlagSOCKET_SAID_ALL  kernelSocketFlag = 32
+	kernelSocketFlagSOCKET_HEARD_ALL kernelSocketFlag = 64
 )
 
 type kernelSocketRecord struct {
@@ -349,6 +353,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	kernelMapArrivals            = "arrivals"
 	kernelMapConnecting          = "connecting"
 	kernelMapControls            = "controls"
 	kernelMapConversations       = "conversations"
@@ -493,6 +498,7 @@ type kernelProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelMapSpecs struct {
+	Arrivals      *ebpf.MapSpec `ebpf:"arrivals"`
 	Connecting    *ebpf.MapSpec `ebpf:"connecting"`
 	Controls      *ebpf.MapSpec `ebpf:"controls"`
 	Conversations *ebpf.MapSpec `ebpf:"conversations"`
@@ -565,6 +571,7 @@ func (o *kernelObjects) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelMaps struct {
+	Arrivals      *ebpf.Map `ebpf:"arrivals"`
 	Connecting    *ebpf.Map `ebpf:"connecting"`
 	Controls      *ebpf.Map `ebpf:"controls"`
 	Conversations *ebpf.Map `ebpf:"conversations"`
@@ -586,6 +593,7 @@ type kernelMaps struct {
 
 func (m *kernelMaps) Close() error {
 	return _KernelClose(
+		m.Arrivals,
 		m.Connecting,
 		m.Controls,
 		m.Conversations,

@@ -97,6 +97,10 @@ type ends struct {
 	remote netip.AddrPort
 }
 
+func endsOf(l *traffic.Live) ends {
+	return ends{l.Local.Port, netip.AddrPortFrom(l.Remote.Addr, l.Remote.Port)}
+}
+
 func newCuts() *cuts {
 	return &cuts{
 		sockets: map[uint64]*traffic.Live{}, ends: map[ends]*traffic.Live{}, peers: map[traffic.Key]*traffic.Live{},
@@ -112,8 +116,8 @@ func (c *cuts) add(l *traffic.Live) {
 	case l.Protocol != flow.TCP:
 		c.others = append(c.others, l)
 		c.peers[traffic.Key{Cookie: l.Cookie, Remote: remote, Protocol: l.Protocol}] = l
-	case l.Direction == flow.In && l.Listener == 0: // its cookie is the listener's
-		c.ends[ends{l.Local.Port, remote}] = l
+	case l.Arriving(): // its cookie is the listener's
+		c.ends[endsOf(l)] = l
 	default:
 		c.sockets[l.Cookie] = l
 	}

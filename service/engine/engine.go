@@ -70,6 +70,7 @@ type Engine struct {
 	lost  uint64 // events, when live was last compared with the kernel
 	live  *traffic.Table
 	end   ending
+	left  []left
 	named bool // some program looked up a name of a loopback address
 
 	inbox    map[string]*prompt.Prompt // missed ones to be written; nil: to be forgotten
@@ -262,6 +263,7 @@ func (e *Engine) keepSaving(ctx context.Context) {
 			e.save()
 			e.tellTraffic()
 			e.lookForLost()
+			e.endLeft(time.Now())
 		}
 	}
 }

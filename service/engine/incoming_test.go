@@ -321,3 +321,36 @@ func TestExplainIncoming(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 }
+
+// Who waits for one connection closes the listener when it has come: the connection lives on.
+func TestListenerClosedFirst(t *testing.T) {
+	w := newWorld(t)
+	p := w.program("server")
+	w.rule(rule.Rule{Action: rule.Allow, Direction: rule.In, Program: rule.Program{Path: p.Path}}, "")
+	o := w.socket(p)
+	w.is(w.send(from(o, flow.TCP, "192.168.1.20:5000", 8000)), "passed")
+	w.is(w.send(from(o, flow.TCP, "192.168.1.20:5001", 8000)), "passed")
+	w.e.Closed(bpf.Closed{Cookie: o.Cookie})
+	child := o
+	child.Cookie = 900
+	w.e.Accepted(bpf.Accepted{
+		Owner: child, Listener: o.Cookie, Remote: netip.MustParseAddrPort("192.168.1.20:5000"), LocalPort: 8000,
+	})
+	w.e.endLeft(time.Now().Add(5 * time.Second))
+	w.e.Closed(bpf.Closed{Cookie: 900, Bytes: flow.Bytes{Sent: 1, Received: 2}, Packets: flow.Packets{Sent: 3, Received: 4}})
+	ended := map[uint16]flow.Flow{}
+	for _, f := range w.history() {
+		if f.State == flow.Closed {
+			if _, twice := ended[f.Remote.Port]; twice {
+				t.Errorf("%v ended twice", f.Remote)
+			}
+			ended[f.Remote.Port] = f
+		}
+	}
+	if len(ended) != 2 || ended[5000].Bytes != (flow.Bytes{Sent: 1, Received: 2}) {
+		t.Errorf("%+v", ended)
+	}
+	if n := w.e.live.Len(); n != 0 {
+		t.Errorf("%d flows live", n)
+	}
+}

@@ -153,7 +153,7 @@ func (e *Engine) Closed(c bpf.Closed) {
 			e.gaveUp(w)
 		}
 	}
-	closed := e.live.Close(c.Cookie)
+	closed := e.keepArrived(e.live.Close(c.Cookie))
 	e.mu.Unlock()
 	if len(closed) == 0 {
 		return
@@ -174,6 +174,16 @@ func (e *Engine) Closed(c bpf.Closed) {
 
 // noteEnd notes the end of a flow that is in the table no more.
 func (e *Engine) noteEnd(l *traffic.Live, at time.Time) {
+	e.forgetExact(l)
+	if l.State == flow.Closed {
+		return
+	}
+	l.State, l.Ended = flow.Closed, at
+	e.note(&l.Flow)
+}
+
+// forgetExact clears what the kernel knows of a flow alone, whose socket is gone.
+func (e *Engine) forgetExact(l *traffic.Live) {
 	if forThisFlow(l.Decision) || l.Process.Path == "" {
 		socket := l.Cookie
 		if l.Listener != 0 {
@@ -183,11 +193,6 @@ func (e *Engine) noteEnd(l *traffic.Live, at time.Time) {
 			e.c.Log.Debug("an old decision stays in the kernel", "err", err)
 		}
 	}
-	if l.State == flow.Closed {
-		return
-	}
-	l.State, l.Ended = flow.Closed, at
-	e.note(&l.Flow)
 }
 
 // Exited takes the end of a process: questions that it asked are nobody's any more, and

@@ -79,7 +79,7 @@ func (t *Table) Stale(now time.Time) []*Live {
 	for _, l := range t.flows {
 		several := l.prev != nil || l.next != nil
 		switch {
-		case l.arriving() || l.Direction == flow.In && l.State == flow.Closed:
+		case l.Arriving() || l.Direction == flow.In && l.State == flow.Closed:
 			if now.Sub(l.Time) > arrival {
 				stale = append(stale, l)
 			}

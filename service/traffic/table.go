@@ -22,8 +22,8 @@ type Live struct {
 // Gone reports whether l is in no Table any more.
 func (l *Live) Gone() bool { return l.gone }
 
-// arriving reports whether l is a connection that has not been accepted yet, as far as is known.
-func (l *Live) arriving() bool {
+// Arriving reports whether l is a connection that has not been accepted yet, as far as is known.
+func (l *Live) Arriving() bool {
 	return l.Direction == flow.In && l.Protocol == flow.TCP && l.Listener == 0
 }
 

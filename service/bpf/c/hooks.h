@@ -9,7 +9,10 @@
 #define SOCK_RAW 3
 #define IPPROTO_MPTCP 262
 #define TCP_ESTABLISHED 1
+#define TCP_FIN_WAIT1 4
 #define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
+#define TCP_CLOSING 11
 
 /* Packets of a network namespace that is not ours, and that the service holds none of,
  * cannot wait. */
@@ -323,6 +326,13 @@ static __always_inline void receives_no_more(struct socket_state *s)
 		bpf_map_delete_elem(&listeners, &k);
 }
 
+/* Whether a connection in this state may still have data to send, and its last segment. */
+static __always_inline bool has_to_say(__u32 state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT1 ||
+	       state == TCP_LAST_ACK || state == TCP_CLOSING;
+}
+
 SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 {
 	__u64 cookie = bpf_get_socket_cookie(sk);
@@ -332,12 +342,12 @@ SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 	receives_no_more(s);
 	if (s->inner) {
 		struct socket_state *inner = bpf_map_lookup_elem(&sockets, &s->inner);
-		if (inner && inner->first.verdict != ALLOW) /* it never connected: no last segment */
+		if (inner && (inner->first.verdict != ALLOW || inner->flags & SOCKET_SAID_ALL)) /* no last segment */
 			tell_close(s->inner, inner);
 		else if (inner)
 			inner->flags |= SOCKET_RELEASED;
 	}
-	if (s->first.protocol == PROTO_TCP && (sk->state == TCP_ESTABLISHED || sk->state == TCP_CLOSE_WAIT)) {
+	if (s->first.protocol == PROTO_TCP && !(s->flags & SOCKET_SAID_ALL) && has_to_say(sk->state)) {
 		s->flags |= SOCKET_RELEASED; /* it ends with its last segment: see `sent` */
 		return 1;
 	}

@@ -73,8 +73,8 @@ struct sock_common {
 	__be32 skc_daddr;
 	struct in6_addr skc_v6_daddr;
 };
-struct sock { struct sock_common __sk_common; struct sock_cgroup_data sk_cgrp_data; __u16 sk_protocol; __u8 sk_kern_sock : 1; };
-struct tcp_sock { __u8 repair : 1; };
+struct sock { struct sock_common __sk_common; struct sock_cgroup_data sk_cgrp_data; __u16 sk_protocol; __u8 sk_shutdown; __u8 sk_kern_sock : 1; };
+struct tcp_sock { bool is_mptcp; __u8 repair : 1; };
 struct socket { struct sock *sk; };
 struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; };

@@ -28,6 +28,7 @@ struct packet {
 	__u8 routed;         /* it names stations on its way: its address is not where it goes */
 	__u32 transport;     /* offset of the transport header */
 	__u32 payload;       /* bytes behind it */
+	__u32 seq;           /* of TCP */
 };
 
 static __always_inline bool is_multicast(const __u8 *address)
@@ -36,6 +37,12 @@ static __always_inline bool is_multicast(const __u8 *address)
 	if (!a[0] && !a[1] && a[2] == bpf_htonl(0xffff))
 		return address[12] >= 224; /* 255.255.255.255 too */
 	return address[0] == 0xff;
+}
+
+/* The sequence number in a header of TCP. */
+static __always_inline __u32 sequence(const __u8 *b)
+{
+	return (__u32)b[4] << 24 | (__u32)b[5] << 16 | (__u32)b[6] << 8 | b[7];
 }
 
 static __always_inline bool has_ports(__u8 p)
@@ -110,6 +117,7 @@ __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 		if (bpf_skb_load_bytes(skb, off, b, 14))
 			return -1;
 		p->flags = b[13];
+		p->seq = sequence(b);
 		header = (b[12] >> 4) * 4;
 	} else if (bpf_skb_load_bytes(skb, off, b, 4)) {
 		if (has_ports(next))

@@ -27,15 +27,52 @@ static __always_inline void count_received(struct __sk_buff *skb, struct convers
 		__sync_fetch_and_add(&c->received, payload);
 }
 
+/* What a packet counts for, in bytes. */
+static __always_inline __u32 weight(struct __sk_buff *skb, const struct socket_state *s, const struct packet *p)
+{
+	bool payload = p->protocol == PROTO_TCP || p->protocol == PROTO_UDP || p->protocol == PROTO_UDPLITE;
+	__u32 all = skb->len;
+	barrier_var(all); /* or one load is made of two from different places */
+	if (payload && !(s->flags & SOCKET_RAW))
+		all = p->payload;
+	return all;
+}
+
+/* Notes the end of a connection in one direction (SOCKET_SAID_ALL or SOCKET_HEARD_ALL). Its
+ * socket is over when its program had closed it before, or, if it has none of its own, when
+ * both directions are. */
+static __always_inline void note_end(__u64 cookie, struct socket_state *s, __u8 flags, __u32 all)
+{
+	if (!(flags & (TCP_FIN | TCP_RST)))
+		return;
+	if (flags & TCP_FIN)
+		s->flags |= all;
+	bool both = flags & TCP_RST || (s->flags & (SOCKET_SAID_ALL | SOCKET_HEARD_ALL)) == (SOCKET_SAID_ALL | SOCKET_HEARD_ALL);
+	bool last = flags & TCP_RST || all == SOCKET_SAID_ALL;
+	if (((s->flags & SOCKET_RELEASED) && last) || (s->flags & SOCKET_INNER && both && s->first.protocol))
+		tell_close(cookie, s);
+}
+
+/* How much of a segment is new: what is sent again counts once. */
+static __always_inline __u32 news(__u32 *to, __u32 seq, __u32 payload)
+{
+	__u32 end = seq + payload;
+	__s32 ahead = *to ? (__s32)(end - *to) : (__s32)payload;
+	if (!payload || ahead <= 0 || ahead > 1 << 26) /* no window is that wide */
+		return 0;
+	*to = end;
+	return ahead;
+}
+
 /* The short way for what goes on: a segment of TCP that begins nothing, or what belongs to
  * the socket's first conversation, which is allowed. False: the packet is to be read in
  * full. The flags are TCP's. */
-static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct socket_state *s, bool out, __u32 *payload, __u8 *flags)
+static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct socket_state *s, bool out, __u32 *payload, __u32 *seq, __u8 *flags)
 {
 	__u8 *b = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u32 headers;
 	__u8 protocol;
-	if (s->flags & SOCKET_RAW || b + 28 > end)
+	if (s->flags & SOCKET_RAW || !s->first.protocol || b + 28 > end)
 		return false;
 	__u8 *at = b + 20;
 	int version = usual(b);
@@ -60,6 +97,7 @@ static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct soc
 			return false;
 		*flags = at[13];
 		begins = at[13] & TCP_SYN;
+		*seq = sequence(at);
 		headers += (at[12] >> 4) * 4;
 	} else if (protocol == PROTO_UDP) {
 		headers += 8;
@@ -72,6 +110,39 @@ static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct soc
 	return true;
 }
 
+/* Whether nobody reads from or writes to a connection any more. */
+static __always_inline bool is_closed(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct tcp_sock *t = sk ? bpf_skc_to_tcp_sock(sk) : 0;
+	return t && ((struct sock *)t)->sk_shutdown == 3;
+}
+
+/* Whether a connection is a part of one of MPTCP: its program has another socket. */
+static __always_inline bool is_part(struct bpf_sock *sk)
+{
+	struct tcp_sock *t = bpf_skc_to_tcp_sock(sk);
+	return t && bpf_core_field_exists(t->is_mptcp) && t->is_mptcp;
+}
+
+static __always_inline struct arrival_key arrival_of(const struct ends *e)
+{
+	struct arrival_key k = { .port = e->port, .local_port = e->local_port };
+	__builtin_memcpy(k.address, e->address, 16);
+	return k;
+}
+
+/* The last segment of the handshake with a listener. */
+static __noinline int arrived(struct socket_state *s, const struct ends *e, __u32 payload)
+{
+	if (!s || !e || !s->port)
+		return 0;
+	struct arrival_key k = arrival_of(e);
+	struct arrival a = { .owner = s->owner, .received = payload };
+	bpf_map_update_elem(&arrivals, &k, &a, BPF_ANY);
+	return 0;
+}
+
 /* The socket of a connection that a listener accepted: it has been through no hook. */
 static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 cookie, const struct ends *e)
 {
@@ -79,20 +150,33 @@ static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 coo
 	if (!sk || !e)
 		return 0;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->state != TCP_ESTABLISHED)
+	if (!sk)
 		return 0;
-	struct listener_key k = { .port = e->local_port, .protocol = PROTO_TCP };
-	struct listener *l = bpf_map_lookup_elem(&listeners, &k);
-	if (!l)
-		return 0;
-	struct owner o = l->owner;
+	struct arrival_key key = arrival_of(e);
+	struct arrival *from = bpf_map_lookup_elem(&arrivals, &key);
+	struct owner o;
+	__u64 before = 0;
+	if (from) {
+		o = from->owner;
+		before = from->received;
+		bpf_map_delete_elem(&arrivals, &key);
+	} else {
+		if (sk->state != TCP_ESTABLISHED)
+			return 0;
+		struct listener_key k = { .port = e->local_port, .protocol = PROTO_TCP };
+		struct listener *l = bpf_map_lookup_elem(&listeners, &k);
+		if (!l)
+			return 0;
+		o = l->owner;
+		if (l->several & PROGRAMS)
+			o.flags |= OWNER_UNKNOWN;
+	}
 	__u64 listener = o.cookie;
 	o.cookie = cookie;
-	if (l->several & PROGRAMS)
-		o.flags |= OWNER_UNKNOWN;
-	struct socket_state *s = keep(cookie, &o, SOCKET_USED);
+	struct socket_state *s = keep(cookie, &o, SOCKET_USED | (is_part(sk) ? SOCKET_INNER : 0));
 	if (!s)
 		return 0;
+	s->first.received = before;
 	__builtin_memcpy(s->first.address, e->address, 16);
 	s->first.port = e->port;
 	s->first.direction = IN;
@@ -138,12 +222,11 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	__u32 payload = 0;
+	__u32 payload = 0, seq = 0;
 	__u8 flags = 0;
-	if (s && goes_on_here(skb, s, true, &payload, &flags)) {
-		count_sent(skb, &s->first, payload);
-		if (s->flags & SOCKET_RELEASED && flags & (TCP_FIN | TCP_RST))
-			tell_close(cookie, s);
+	if (s && goes_on_here(skb, s, true, &payload, &seq, &flags)) {
+		count_sent(skb, &s->first, s->first.protocol == PROTO_TCP ? news(&s->first.sent_to, seq, payload) : payload);
+		note_end(cookie, s, flags, SOCKET_SAID_ALL);
 		return 1;
 	}
 	struct packet p = {};
@@ -152,10 +235,12 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 	struct ends e = leaving(&p);
 	if (!s) {
 		if (housekeeping(&p)) {
-			if (p.payload && p.protocol == PROTO_TCP)
+			if (p.protocol == PROTO_TCP && (p.payload || p.flags & (TCP_FIN | TCP_RST)))
 				s = accepted(skb, cookie, &e);
 			if (!s)
 				return 1;
+			if (p.flags & TCP_FIN && is_closed(skb)) /* before anything was said */
+				s->flags |= SOCKET_RELEASED;
 		} else {
 			struct owner o = kernel_itself(cookie);
 			return let_pass(0, &o, &e, decide(&o, &e)) != 0;
@@ -164,9 +249,8 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 	if (p.routed)
 		return 0;
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
-		count_sent(skb, &s->first, p.payload);
-		if (s->flags & SOCKET_RELEASED && p.flags & (TCP_FIN | TCP_RST))
-			tell_close(cookie, s);
+		count_sent(skb, &s->first, news(&s->first.sent_to, p.seq, p.payload));
+		note_end(cookie, s, p.flags, SOCKET_SAID_ALL);
 		return 1;
 	}
 	/* Where nftables holds nothing, nobody has looked at the sender yet. */
@@ -177,7 +261,7 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 		return 0;
 	struct conversation *c = conversation(s, &e);
 	if (c)
-		count_sent(skb, c, p.payload);
+		count_sent(skb, c, weight(skb, s, &p));
 	if (is_multicast(e.address)) {
 		s->asked_port = e.port;
 		s->asked_until = bpf_ktime_get_boot_ns() + 30 * SECOND;
@@ -189,13 +273,11 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	__u32 payload = 0;
+	__u32 payload = 0, seq = 0;
 	__u8 flags = 0;
-	if (s && goes_on_here(skb, s, false, &payload, &flags)) {
-		if (s->first.protocol)
-			count_received(skb, &s->first, payload);
-		if (s->flags & SOCKET_RELEASED && flags & TCP_RST)
-			tell_close(cookie, s);
+	if (s && goes_on_here(skb, s, false, &payload, &seq, &flags)) {
+		count_received(skb, &s->first, s->first.protocol == PROTO_TCP ? news(&s->first.received_to, seq, payload) : payload);
+		note_end(cookie, s, flags, SOCKET_HEARD_ALL);
 		return 1;
 	}
 	struct packet p = {};
@@ -208,10 +290,13 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 			return 1;
 	}
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
-		if (s->first.protocol)
-			count_received(skb, &s->first, p.payload);
-		if (s->flags & SOCKET_RELEASED && p.flags & TCP_RST)
-			tell_close(cookie, s);
+		if (!s->first.protocol) {
+			if (p.flags == TCP_ACK || p.payload)
+				arrived(s, &e, p.payload);
+			return 1;
+		}
+		count_received(skb, &s->first, news(&s->first.received_to, p.seq, p.payload));
+		note_end(cookie, s, p.flags, SOCKET_HEARD_ALL);
 		return 1;
 	}
 	struct conversation *c = conversation(s, &e);
@@ -221,8 +306,14 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		/* It gets a copy of all that is of its protocol: of that nobody is asked. What goes
 		 * wrong on the way to those that it talks to it may hear from anybody. */
 		struct control *k = control();
-		if (c || (s->first.verdict == ALLOW && is_error(&p)))
-			return !c || judge(s, &s->owner, &e) == ALLOW;
+		if (!c && s->first.verdict == ALLOW && is_error(&p))
+			return 1;
+		if (c) {
+			if (judge(s, &s->owner, &e) != ALLOW)
+				return 0;
+			count_received(skb, c, weight(skb, s, &p));
+			return 1;
+		}
 		return (k && !k->generation) || decide(&s->owner, &e) == ALLOW;
 	}
 	if (!c && p.protocol == PROTO_TCP) {
@@ -240,6 +331,6 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 	}
 	c = conversation(s, &e);
 	if (c)
-		count_received(skb, c, p.payload);
+		count_received(skb, c, weight(skb, s, &p));
 	return 1;
 }

@@ -57,8 +57,9 @@ struct conversation {
 	__u64 generation;
 	__u64 start; /* of the process that it was decided for */
 	__u32 tgid, exec_id;
-	__u64 sent, received; /* payload in bytes */
+	__u64 sent, received; /* in bytes: payload of TCP and UDP, whole packets of the rest */
 	__u64 packets_sent, packets_received;
+	__u32 sent_to, received_to; /* sequence number of TCP up to which that is; 0: of nothing yet */
 };
 
 struct conversation_key {
@@ -75,6 +76,8 @@ enum socket_flag {
 	SOCKET_RAW = 4,
 	SOCKET_RELEASED = 8, /* its program closed it; what it had to send still goes */
 	SOCKET_INNER = 16,   /* the kernel made it, for itself or for MPTCP: its end is not told */
+	SOCKET_SAID_ALL = 32,  /* it sent its last segment */
+	SOCKET_HEARD_ALL = 64, /* it got the other end's */
 };
 
 struct socket_state {
@@ -96,6 +99,17 @@ struct connect {
 	struct owner owner;
 	__u8 address[16];
 	__u16 port, pad[3];
+};
+
+/* A connection that has just come about at a listener: what comes next has a socket of its
+ * own, and the listener may be gone by then. */
+struct arrival_key {
+	__u8 address[16]; /* of the remote end */
+	__u16 port, local_port, pad[2];
+};
+struct arrival {
+	struct owner owner; /* of the listener */
+	__u64 received; /* payload that came with the handshake */
 };
 
 struct listener_key { __u16 port; __u8 protocol, pad; };
