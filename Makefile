@@ -35,7 +35,7 @@ run: ## tries it: on your display, or by itself where there is none
 test: ## every test, as root, in network namespaces and control groups of its own
 	@.ci/install test kernels
 	$(GO) vet ./...
-	$(GO) test -json -vet=off -count=1 -timeout 10m -exec "$(CURDIR)/.ci/as-root" ./... | $(GO) run .ci/count.go
+	$(GO) test -json -vet=off -count=1 -timeout 18m -exec "$(CURDIR)/.ci/as-root" ./... | $(GO) run .ci/count.go
 
 test-kernels: ## the whole path on every kernel that is supported, under qemu
 	@.ci/install build kernels

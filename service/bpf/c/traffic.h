@@ -104,6 +104,7 @@ static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct soc
 	} else {
 		return false;
 	}
+	barrier_var(version); /* for Linux 6.1, which can't tell by comparing pointers which it is */
 	if (begins && (!first_passes(s) || is_multicast(s->first.address) || !(version == 4 ? of_first4(s, b, out) : of_first6(s, b, out))))
 		return false;
 	*payload = skb->len > headers ? skb->len - headers : 0;
