@@ -4,12 +4,14 @@ import (
 	"errors"
 
 	"github.com/cilium/ebpf"
+
+	"sekisho/app/flow"
 )
 
 // Sweep forgets the sockets that are gone without having told: a TCP connection that its
-// program closed and that then died without a last segment, or one that the kernel made
-// for itself or for MPTCP. open reports whether a
-// socket still exists, by its cookie.
+// program closed and that then died without a last segment, one that ended before its
+// program accepted it, or one that the kernel made for itself or for MPTCP. Of the rest the
+// kernel tells the end. open reports whether a socket still exists, by its cookie.
 func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error {
 	var cookie uint64
 	var s kernelSocketState
@@ -17,8 +19,7 @@ func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error
 	var ports []kernelListenerKey
 	it := k.objs.Sockets.Iterate()
 	for it.Next(&cookie, &s) {
-		const quiet = uint32(kernelSocketFlagSOCKET_RELEASED | kernelSocketFlagSOCKET_INNER)
-		if s.Flags&quiet == 0 && s.First.Direction == 0 || open(cookie) {
+		if !endsQuietly(&s) || open(cookie) {
 			continue
 		}
 		if s.Port != 0 {
@@ -44,6 +45,14 @@ func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error
 		}
 	}
 	return errors.Join(it.Err(), k.sweepConversations())
+}
+
+// endsQuietly reports whether no hook may see the socket's end. Who forgets one that is
+// there lets everything in to it.
+func endsQuietly(s *kernelSocketState) bool {
+	const quiet = uint32(kernelSocketFlagSOCKET_RELEASED | kernelSocketFlagSOCKET_INNER)
+	accepted := s.First.Direction == uint8(kernelDirectionIN) && flow.Protocol(s.First.Protocol) == flow.TCP
+	return accepted || s.Flags&quiet != 0
 }
 
 // sweepConversations forgets those of sockets that are gone, which nobody was told of.
