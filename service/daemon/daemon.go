@@ -199,7 +199,8 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 		}
 	}
 	if err := s.table.Apply(); err != nil {
-		return err
+		g.Go(func() error { return err }) // ends the queues' readers
+		return g.Wait()
 	}
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return db.Run(ctx) })

@@ -9,7 +9,8 @@ import (
 	"sekisho/service/engine"
 )
 
-// judge hands a held packet to the engine. Only the queue's reader calls it.
+// judge hands a held packet to the engine. One that arrives only our own queue's reader may
+// give it.
 func (s *service) judge(p *capture.Packet) {
 	if p.Direction == flow.In {
 		owner, ours := s.receiver(p)
@@ -22,6 +23,17 @@ func (s *service) judge(p *capture.Packet) {
 	s.engine.Judge(engine.Packet{
 		Owner: p.Owner, Direction: p.Direction, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Held: p,
 	})
+}
+
+// judgeLeaving is judge for another network namespace, of which we hold only what leaves.
+// Anything else somebody who is root there put into our queue: he must not have us ask
+// about this machine's programs. It may be called from any goroutine.
+func (s *service) judgeLeaving(p *capture.Packet) {
+	if p.Direction == flow.In || p.Forwarded {
+		s.pass(p)
+		return
+	}
+	s.judge(p)
 }
 
 // receiver says whose a packet is that arrives: the owner of the very socket to which it

@@ -146,17 +146,21 @@ func (n *namespaces) hold(ctx context.Context, fd int) (heldNamespace, error) {
 	ready, failed := make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer close(h.ended)
-		failed <- q.Run(ctx, ready, n.s.judge)
+		failed <- q.Run(ctx, ready, n.s.judgeLeaving)
 	}()
 	select {
 	case <-ready:
 	case err := <-failed:
 		cancel()
+		if err == nil { // it was told to end before it was ready
+			err = ctx.Err()
+		}
 		return heldNamespace{}, err
 	}
 	err = errors.Join(inNetns(fd, table.Apply), n.s.kernel.Hold(cookie))
 	if err != nil {
 		cancel()
+		<-h.ended
 		return heldNamespace{}, errors.Join(err, n.s.kernel.HoldNoMore(cookie))
 	}
 	return h, nil
