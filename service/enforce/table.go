@@ -2,7 +2,6 @@ package enforce
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -103,22 +102,6 @@ func (t Table) Apply() error {
 
 func (t Table) table() *nftables.Table {
 	return &nftables.Table{Name: "sekisho_" + t.Tag, Family: nftables.TableFamilyINet}
-}
-
-// Present reports whether the kernel has the table with its chains.
-func (t Table) Present() (bool, error) {
-	c, err := nftables.New()
-	if err != nil {
-		return false, fmt.Errorf("open netlink for nftables: %w", err)
-	}
-	rules, err := c.GetRules(t.table(), &nftables.Chain{Name: "output", Table: t.table()})
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read the nftables table: %w", err)
-	}
-	return len(rules) > 0, nil
 }
 
 // Remove takes the table of the service with this tag away; it is no error if there is none.
