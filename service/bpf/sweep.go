@@ -16,26 +16,26 @@ func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error
 	var cookie uint64
 	var s kernelSocketState
 	var gone []Closed
-	var ports []kernelListenerKey
+	ports := map[uint64]kernelListenerKey{} // by cookie
 	it := k.objs.Sockets.Iterate()
 	for it.Next(&cookie, &s) {
 		if !endsQuietly(&s) || open(cookie) {
 			continue
 		}
 		if s.Port != 0 {
-			ports = append(ports, kernelListenerKey{Port: s.Port, Protocol: s.Protocol})
+			ports[cookie] = kernelListenerKey{Port: s.Port, Protocol: s.Protocol}
 		}
 		t := fromConversation(&s.First)
 		gone = append(gone, Closed{Cookie: cookie, Bytes: t.Bytes, Packets: t.Packets, Several: s.Flags&uint32(kernelSocketFlagSOCKET_SEVERAL) != 0})
 	}
 	for _, c := range gone {
-		if k.objs.Sockets.Delete(c.Cookie) == nil {
-			closed(c)
+		if k.objs.Sockets.Delete(c.Cookie) != nil {
+			continue // its end was told meanwhile
 		}
-	}
-	for _, p := range ports {
+		closed(c)
 		var l kernelListener
-		if k.objs.Listeners.Lookup(&p, &l) != nil {
+		p, listens := ports[c.Cookie]
+		if !listens || k.objs.Listeners.Lookup(&p, &l) != nil {
 			continue
 		}
 		if l.Count--; l.Count == 0 {
