@@ -57,6 +57,7 @@ func (k *Kernel) Attach(cgroup string) error {
 		{"sendmsg6", ebpf.AttachCGroupUDP6Sendmsg, p.Sendmsg6},
 		{"sent", ebpf.AttachCGroupInetEgress, p.Sent},
 		{"received", ebpf.AttachCGroupInetIngress, p.Received},
+		{"option", ebpf.AttachCGroupSetsockopt, p.Option},
 	} {
 		if err := k.attachCgroup(c.name, cgroup, id, c.at, c.prog); err != nil {
 			return fmt.Errorf("attach %s to %s: %w", c.name, cgroup, err)

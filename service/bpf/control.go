@@ -30,13 +30,17 @@ type Control struct {
 	// program. Depends: only decisions about the very address count. Ask: it is like any.
 	Loopback Verdict
 	All      bool // every program of the machine is filtered
+	DHCP     bool // root's DHCP client may send by packet sockets
 }
 
 // SetControl writes c.
 func (k *Kernel) SetControl(c Control) error {
 	v := kernelControl{Generation: c.Generation, Netns: c.Netns, Fallback: uint32(c.Fallback), Loopback: uint32(c.Loopback)}
 	if c.All {
-		v.Flags = uint32(kernelControlFlagSCOPE_ALL)
+		v.Flags |= uint32(kernelControlFlagSCOPE_ALL)
+	}
+	if c.DHCP {
+		v.Flags |= uint32(kernelControlFlagDHCP)
 	}
 	if err := k.objs.Controls.Put(uint32(0), &v); err != nil {
 		return fmt.Errorf("write control: %w", err)
@@ -52,7 +56,8 @@ func (k *Kernel) Control() (Control, error) {
 	}
 	return Control{
 		Generation: v.Generation, Netns: v.Netns, Fallback: Verdict(v.Fallback),
-		Loopback: Verdict(v.Loopback), All: v.Flags != 0,
+		Loopback: Verdict(v.Loopback),
+		All:      v.Flags&uint32(kernelControlFlagSCOPE_ALL) != 0, DHCP: v.Flags&uint32(kernelControlFlagDHCP) != 0,
 	}, nil
 }
 

@@ -60,6 +60,7 @@ type kernelControlFlag uint32
 
 const (
 	kernelControlFlagSCOPE_ALL kernelControlFlag = 1
+	kernelControlFlagDHCP      kernelControlFlag = 2
 )
 
 type kernelConversation struct {
@@ -202,6 +203,13 @@ type kernelForkEvent struct {
 	ParentStart uint64
 	Parent      uint32
 	Pad         uint32
+}
+
+type kernelFrameScope struct {
+	_      structs.HostLayout
+	Cgroup uint64
+	Level  uint32
+	Pad    uint32
 }
 
 type kernelHead struct {
@@ -360,6 +368,8 @@ const (
 	kernelMapCounters            = "counters"
 	kernelMapEvents              = "events"
 	kernelMapExacts              = "exacts"
+	kernelMapFrameScopes         = "frame_scopes"
+	kernelMapFramesTold          = "frames_told"
 	kernelMapHeld                = "held"
 	kernelMapLetGo               = "let_go"
 	kernelMapListeners           = "listeners"
@@ -380,11 +390,15 @@ const (
 	kernelProgEachFile           = "each_file"
 	kernelProgEachSocket         = "each_socket"
 	kernelProgEachTask           = "each_task"
+	kernelProgFrameBare          = "frame_bare"
+	kernelProgFrameEthernet      = "frame_ethernet"
+	kernelProgFrameUnknown       = "frame_unknown"
 	kernelProgOnExec             = "on_exec"
 	kernelProgOnExecClassic      = "on_exec_classic"
 	kernelProgOnExit             = "on_exit"
 	kernelProgOnExitClassic      = "on_exit_classic"
 	kernelProgOnFork             = "on_fork"
+	kernelProgOption             = "option"
 	kernelProgPasses             = "passes"
 	kernelProgPassesNot          = "passes_not"
 	kernelProgPostBind4          = "post_bind4"
@@ -411,6 +425,7 @@ const (
 	kernelVarKeepFileRecord      = "keep_file_record"
 	kernelVarKeepFlowEvent       = "keep_flow_event"
 	kernelVarKeepForkEvent       = "keep_fork_event"
+	kernelVarKeepFrameScope      = "keep_frame_scope"
 	kernelVarKeepHeldPacket      = "keep_held_packet"
 	kernelVarKeepListener        = "keep_listener"
 	kernelVarKeepListenerKey     = "keep_listener_key"
@@ -476,11 +491,15 @@ type kernelProgramSpecs struct {
 	EachFile      *ebpf.ProgramSpec `ebpf:"each_file"`
 	EachSocket    *ebpf.ProgramSpec `ebpf:"each_socket"`
 	EachTask      *ebpf.ProgramSpec `ebpf:"each_task"`
+	FrameBare     *ebpf.ProgramSpec `ebpf:"frame_bare"`
+	FrameEthernet *ebpf.ProgramSpec `ebpf:"frame_ethernet"`
+	FrameUnknown  *ebpf.ProgramSpec `ebpf:"frame_unknown"`
 	OnExec        *ebpf.ProgramSpec `ebpf:"on_exec"`
 	OnExecClassic *ebpf.ProgramSpec `ebpf:"on_exec_classic"`
 	OnExit        *ebpf.ProgramSpec `ebpf:"on_exit"`
 	OnExitClassic *ebpf.ProgramSpec `ebpf:"on_exit_classic"`
 	OnFork        *ebpf.ProgramSpec `ebpf:"on_fork"`
+	Option        *ebpf.ProgramSpec `ebpf:"option"`
 	Passes        *ebpf.ProgramSpec `ebpf:"passes"`
 	PassesNot     *ebpf.ProgramSpec `ebpf:"passes_not"`
 	PostBind4     *ebpf.ProgramSpec `ebpf:"post_bind4"`
@@ -505,6 +524,8 @@ type kernelMapSpecs struct {
 	Counters      *ebpf.MapSpec `ebpf:"counters"`
 	Events        *ebpf.MapSpec `ebpf:"events"`
 	Exacts        *ebpf.MapSpec `ebpf:"exacts"`
+	FrameScopes   *ebpf.MapSpec `ebpf:"frame_scopes"`
+	FramesTold    *ebpf.MapSpec `ebpf:"frames_told"`
 	Held          *ebpf.MapSpec `ebpf:"held"`
 	LetGo         *ebpf.MapSpec `ebpf:"let_go"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
@@ -537,6 +558,7 @@ type kernelVariableSpecs struct {
 	KeepFileRecord      *ebpf.VariableSpec `ebpf:"keep_file_record"`
 	KeepFlowEvent       *ebpf.VariableSpec `ebpf:"keep_flow_event"`
 	KeepForkEvent       *ebpf.VariableSpec `ebpf:"keep_fork_event"`
+	KeepFrameScope      *ebpf.VariableSpec `ebpf:"keep_frame_scope"`
 	KeepHeldPacket      *ebpf.VariableSpec `ebpf:"keep_held_packet"`
 	KeepListener        *ebpf.VariableSpec `ebpf:"keep_listener"`
 	KeepListenerKey     *ebpf.VariableSpec `ebpf:"keep_listener_key"`
@@ -578,6 +600,8 @@ type kernelMaps struct {
 	Counters      *ebpf.Map `ebpf:"counters"`
 	Events        *ebpf.Map `ebpf:"events"`
 	Exacts        *ebpf.Map `ebpf:"exacts"`
+	FrameScopes   *ebpf.Map `ebpf:"frame_scopes"`
+	FramesTold    *ebpf.Map `ebpf:"frames_told"`
 	Held          *ebpf.Map `ebpf:"held"`
 	LetGo         *ebpf.Map `ebpf:"let_go"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
@@ -600,6 +624,8 @@ func (m *kernelMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Exacts,
+		m.FrameScopes,
+		m.FramesTold,
 		m.Held,
 		m.LetGo,
 		m.Listeners,
@@ -633,6 +659,7 @@ type kernelVariables struct {
 	KeepFileRecord      *ebpf.Variable `ebpf:"keep_file_record"`
 	KeepFlowEvent       *ebpf.Variable `ebpf:"keep_flow_event"`
 	KeepForkEvent       *ebpf.Variable `ebpf:"keep_fork_event"`
+	KeepFrameScope      *ebpf.Variable `ebpf:"keep_frame_scope"`
 	KeepHeldPacket      *ebpf.Variable `ebpf:"keep_held_packet"`
 	KeepListener        *ebpf.Variable `ebpf:"keep_listener"`
 	KeepListenerKey     *ebpf.Variable `ebpf:"keep_listener_key"`
@@ -660,11 +687,15 @@ type kernelPrograms struct {
 	EachFile      *ebpf.Program `ebpf:"each_file"`
 	EachSocket    *ebpf.Program `ebpf:"each_socket"`
 	EachTask      *ebpf.Program `ebpf:"each_task"`
+	FrameBare     *ebpf.Program `ebpf:"frame_bare"`
+	FrameEthernet *ebpf.Program `ebpf:"frame_ethernet"`
+	FrameUnknown  *ebpf.Program `ebpf:"frame_unknown"`
 	OnExec        *ebpf.Program `ebpf:"on_exec"`
 	OnExecClassic *ebpf.Program `ebpf:"on_exec_classic"`
 	OnExit        *ebpf.Program `ebpf:"on_exit"`
 	OnExitClassic *ebpf.Program `ebpf:"on_exit_classic"`
 	OnFork        *ebpf.Program `ebpf:"on_fork"`
+	Option        *ebpf.Program `ebpf:"option"`
 	Passes        *ebpf.Program `ebpf:"passes"`
 	PassesNot     *ebpf.Program `ebpf:"passes_not"`
 	PostBind4     *ebpf.Program `ebpf:"post_bind4"`
@@ -689,11 +720,15 @@ func (p *kernelPrograms) Close() error {
 		p.EachFile,
 		p.EachSocket,
 		p.EachTask,
+		p.FrameBare,
+		p.FrameEthernet,
+		p.FrameUnknown,
 		p.OnExec,
 		p.OnExecClassic,
 		p.OnExit,
 		p.OnExitClassic,
 		p.OnFork,
+		p.Option,
 		p.Passes,
 		p.PassesNot,
 		p.PostBind4,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"sekisho/service/bpf"
@@ -49,6 +50,7 @@ func Check(w io.Writer) bool {
 	_, err = netnsCookie()
 	c.say("cookies of network namespaces", err, "kernel 5.14")
 	c.packets(k)
+	c.frames(k)
 	c.say("ending connections that a new rule forbids", inOwnNetns(endTrial), "CONFIG_INET_DIAG, CONFIG_INET_UDP_DIAG, CONFIG_INET_DIAG_DESTROY, kernel 4.9")
 	return c.all
 }
@@ -94,6 +96,26 @@ func (c *checker) packets(k *bpf.Kernel) {
 		c.say(native, m.Native, "CONFIG_NFT_QUEUE, or else CONFIG_NETFILTER_XT_TARGET_NFQUEUE")
 	}
 	c.say("listening on a queue", inOwnNetns(func() error { return listenTrial(k) }), "CONFIG_NETFILTER_NETLINK_QUEUE")
+}
+
+// frames checks what judges packet sockets. Where that is missing they are shown.
+func (c *checker) frames(k *bpf.Kernel) {
+	err := inOwnNetns(func() error { return framesTrial(k) })
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		fmt.Fprintf(c.w, "without  refusal of packet sockets (tcx): kernel 6.6; programs that have one are shown\n")
+		return
+	}
+	c.say("refusal of packet sockets (tcx)", err, "CONFIG_NET_XGRESS")
+}
+
+// framesTrial judges frames at loopback, in a network namespace that has nothing else.
+func framesTrial(k *bpf.Kernel) error {
+	d, err := k.HoldDevices(0, 0)
+	if err != nil {
+		return err
+	}
+	_, err = d.Cover([]bpf.Device{{Index: 1, Header: bpf.EthernetHeader}})
+	return errors.Join(err, d.Close())
 }
 
 // spare says of what the firewall can do without whether it is there.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -104,6 +105,8 @@ type service struct {
 	// receivers finds whose a packet is that arrives; the queue's reader alone uses it.
 	receivers *enforce.Lookup
 	others    *namespaces
+	// framesPass says why frames of packet sockets pass; empty: they are judged.
+	framesPass atomic.Pointer[string]
 }
 
 // watch begins to record who runs, and puts the hooks in place. Before the engine has
@@ -189,6 +192,11 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 		return err
 	}
 	defer s.receivers.Close()
+	devices, err := s.watchDevices()
+	if err != nil {
+		return err
+	}
+	defer devices.close()
 	listen(s.queue, s.judge)
 	listen(s.answers, s.learn)
 	for range 2 {
@@ -205,6 +213,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return db.Run(ctx) })
 	g.Go(func() error { return s.repair(ctx) })
+	g.Go(func() error { return devices.run(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.others.run(ctx) })

@@ -1,11 +1,19 @@
 package daemon_test
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf/link"
+
 	"sekisho/app/rule"
+	"sekisho/service/bpf"
 	"sekisho/service/lab"
 )
 
@@ -21,8 +29,9 @@ while True:
     time.sleep(0.05)
 `
 
-// What goes out of an AF_PACKET socket meets no hook: people are told who has one, unless
-// that program may connect anywhere or isn't one of those that are filtered.
+// Where frames can't be judged at a network device, people are told who can send them, unless
+// that program may connect anywhere or isn't one of those that are filtered. Once they can,
+// they are refused.
 func TestFramesPastTheFirewallAreTold(t *testing.T) {
 	s := newScene(t)
 	wire := s.Remote.Wire()
@@ -34,27 +43,80 @@ func TestFramesPastTheFirewallAreTold(t *testing.T) {
 	}
 	frame := lab.To(s.target.Addr())
 	s.eventually("a frame", func() bool { return wire.Saw(frame) })
-	wire.Forget()
+	restore := s.breakDevices()
 	time.Sleep(1500 * time.Millisecond)
-	if s.problem("frames") {
+	if s.problem("can send frames") {
 		t.Error("a program outside is told of")
 	}
+	if err := outside.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = outside.Wait()
+	wire.Forget()
 	inside := s.start(python(t), file)
 	s.eventually("a frame", func() bool { return wire.Saw(frame) })
 	s.within(2500*time.Millisecond, "the problem", func() bool { return s.problem(python(t) + " can send frames past the firewall.") })
-	for _, c := range []*lab.Command{inside, outside} {
-		if err := c.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = c.Wait()
+	restore()
+	time.Sleep(2500 * time.Millisecond)
+	if s.problem("can send frames") {
+		t.Error("it is told of still")
 	}
-	s.within(2500*time.Millisecond, "the end of the problem", func() bool { return !s.problem("frames") })
+	if err := inside.Wait(); err == nil {
+		t.Error("frames are not refused")
+	}
+	s.breakDevices()
 	if _, err := s.api.AddRule(t.Context(), rule.Rule{Enabled: true, Action: rule.Allow, Program: rule.Program{Path: python(t)}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	s.start(python(t), file)
 	time.Sleep(1500 * time.Millisecond)
-	if s.problem("frames") {
+	if s.problem("can send frames") {
 		t.Error("one that may connect anywhere is told of")
 	}
+}
+
+// breakDevices takes the service's hooks from the network devices and keeps it from putting
+// them back, until restore.
+func (s *scene) breakDevices() (restore func()) {
+	s.t.Helper()
+	pins := s.devicePins()
+	restore = func() {
+		for _, pin := range pins {
+			_ = os.Remove(filepath.Join(pin+"_new", "full"))
+			_ = os.Remove(pin + "_new")
+		}
+	}
+	for _, pin := range pins {
+		if err := os.MkdirAll(filepath.Join(pin+"_new", "full"), 0o700); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.t.Cleanup(restore)
+	s.detachDevices()
+	return restore
+}
+
+func (s *scene) detachDevices() {
+	s.t.Helper()
+	for _, pin := range s.devicePins() {
+		l, err := link.LoadPinnedLink(pin, nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if err := errors.Join(l.Detach(), l.Close()); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// devicePins are the files of the hooks at network devices.
+func (s *scene) devicePins() []string {
+	s.t.Helper()
+	dir := filepath.Join("/proc", strconv.Itoa(s.service.PID()), "root", bpf.Pins(bpf.Tag(s.service.State)))
+	all, err := filepath.Glob(filepath.Join(dir, "device_*"))
+	all = slices.DeleteFunc(all, func(pin string) bool { return strings.HasSuffix(pin, "_new") })
+	if err != nil || len(all) == 0 {
+		s.t.Fatalf("pins: %q, %v", all, err)
+	}
+	return all
 }

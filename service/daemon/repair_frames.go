@@ -21,8 +21,9 @@ const (
 	lookForHolders = 30 * time.Second
 )
 
-// watchFrames tells people which programs can send frames past the firewall: no hook sees
-// what leaves an AF_PACKET socket. Only root has them, and those that root gave the right.
+// watchFrames tells people which programs can send frames past the firewall, where not
+// every network device can be watched (link.go). Only root has packet sockets, and those
+// that root gave the right.
 func (s *service) watchFrames(ctx context.Context) {
 	t := time.NewTicker(lookForFrames)
 	defer t.Stop()
@@ -34,6 +35,13 @@ func (s *service) watchFrames(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now = <-t.C:
+		}
+		if why := s.framesPass.Load(); why == nil || *why == "" {
+			if !looked.IsZero() {
+				s.engine.Problem("frames", "", "")
+				known, looked = nil, time.Time{}
+			}
+			continue
 		}
 		sockets, err := enforce.FrameSockets()
 		if err != nil {

@@ -39,6 +39,7 @@ func (e *Engine) refresh() error {
 		e.control.Fallback = bpf.Allow
 	}
 	e.control.Loopback = e.loopback()
+	e.control.DHCP = e.presetOn(presetDHCP)
 	e.taught = newTaught()
 	if len(e.programs) > maxPrograms {
 		e.forgetPrograms()

@@ -26,6 +26,7 @@ struct packet {
 	__u8 flags;          /* of TCP */
 	__u8 later;          /* a fragment that isn't the first: it has no transport header */
 	__u8 routed;         /* it names stations on its way: its address is not where it goes */
+	__u32 base;          /* offset of the network header: set before it is read, 0 for most */
 	__u32 transport;     /* offset of the transport header */
 	__u32 payload;       /* bytes behind it */
 	__u32 seq;           /* of TCP */
@@ -52,11 +53,11 @@ static __always_inline bool has_ports(__u8 p)
 
 /* Whether LSRR or SSRR of RFC 791 may be among the options: any byte of that value counts,
  * or options before it could hide it. */
-__noinline int source_routed(struct __sk_buff *skb, __u32 end)
+__noinline int source_routed(struct __sk_buff *skb, __u32 base, __u32 end)
 {
 	for (__u32 at = 20; at < 60; at += 4) {
 		__u8 o[4];
-		if (at >= end || bpf_skb_load_bytes(skb, at, o, 4))
+		if (at >= end || bpf_skb_load_bytes(skb, base + at, o, 4))
 			return 0;
 		if (o[0] == 131 || o[0] == 137 || o[1] == 131 || o[1] == 137 ||
 		    o[2] == 131 || o[2] == 137 || o[3] == 131 || o[3] == 137)
@@ -70,7 +71,7 @@ __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 	__u8 b[20];
 	__u8 next = 0;
 	__u32 off;
-	if (!p || bpf_skb_load_bytes(skb, 0, b, 20))
+	if (!p || bpf_skb_load_bytes(skb, p->base, b, 20))
 		return -1;
 	if (b[0] >> 4 == 4) {
 		p->address[10] = p->address[11] = p->source[10] = p->source[11] = 0xff;
@@ -81,12 +82,13 @@ __noinline int read_packet(struct __sk_buff *skb, struct packet *p)
 		if (b[6] & 0x1f || b[7])
 			p->later = 1;
 		if (off > 20)
-			p->routed = source_routed(skb, off);
+			p->routed = source_routed(skb, p->base, off);
+		off += p->base;
 	} else {
-		if (bpf_skb_load_bytes(skb, 8, p->source, 16) || bpf_skb_load_bytes(skb, 24, p->address, 16))
+		if (bpf_skb_load_bytes(skb, p->base + 8, p->source, 16) || bpf_skb_load_bytes(skb, p->base + 24, p->address, 16))
 			return -1;
 		next = b[6];
-		off = 40;
+		off = p->base + 40;
 		for (int i = 0; i < 8; i++) {
 			__u8 h[4];
 			if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60)

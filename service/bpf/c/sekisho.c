@@ -6,6 +6,7 @@
 #include "classifier.h"
 #include "processes.h"
 #include "traffic.h"
+#include "link.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -20,6 +21,7 @@ KEEP(struct, event);
 KEEP(struct, exec_event);
 KEEP(struct, file_record);
 KEEP(struct, flow_event);
+KEEP(struct, frame_scope);
 KEEP(struct, held_packet);
 KEEP(struct, listener);
 KEEP(struct, listener_key);

@@ -157,13 +157,20 @@ struct held_packet { struct owner owner; __u64 when; };
 
 struct query { __u8 server[16]; __u16 client_port; __u16 id; };
 
-enum control_flag { SCOPE_ALL = 1 };
+enum control_flag { SCOPE_ALL = 1, DHCP = 2 }; /* DHCP: root's client passes without being asked about */
 struct control {
 	__u64 generation;
 	__u64 netns; /* cookie of the network namespace whose packets can be held */
 	__u32 fallback; /* verdict for a program that is not in `programs` */
 	__u32 flags;
 	__u32 loopback; /* ALLOW: passes; DEPENDS: only exact decisions count; ASK: nothing special */
+	__u32 pad;
+};
+
+/* Whose packet sockets are judged: those made in this control group and beneath it. */
+struct frame_scope {
+	__u64 cgroup; /* 0: all */
+	__u32 level;  /* its depth below the root */
 	__u32 pad;
 };
 
