@@ -116,13 +116,6 @@ func (k *talker) ready() {
 	}
 }
 
-// goOn lets a script that waits go on.
-func (k *talker) goOn() {
-	k.t.Helper()
-	if _, err := k.input.WriteString("\n"); err != nil {
-		k.t.Fatal(err)
-	}
-}
 
 func (k *talker) end() {
 	k.t.Helper()

@@ -196,7 +196,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	if err != nil {
 		return err
 	}
-	defer devices.close()
+	defer func() { _ = devices.close() }()
 	listen(s.queue, s.judge)
 	listen(s.answers, s.learn)
 	for range 2 {

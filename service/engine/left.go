@@ -27,7 +27,7 @@ func (e *Engine) keepArrived(closed []*traffic.Live) []*traffic.Live {
 		}
 		kept := e.live.Put(&l.Flow)
 		if kept != nil {
-			e.forgetExact(l) // that was for the listener
+			e.forgetExact(l)                                                 // that was for the listener
 			e.left = append(e.left, left{kept, time.Now().Add(time.Second)}) // its first data may be told of
 		}
 		return kept != nil

@@ -122,8 +122,14 @@ __noinline __u32 judge(struct socket_state *s, const struct owner *o, struct end
 	struct conversation *c = conversation(s, e);
 	if (c) {
 		e->direction = c->direction;
-		if (is_current(c, o, k->generation))
-			return c->verdict;
+		/* Whose, before and after: another user's verdict may be written meanwhile. */
+		if (is_current(c, o, k->generation)) {
+			barrier();
+			__u32 v = *(volatile __u32 *)&c->verdict;
+			barrier();
+			if (is_current(c, o, k->generation))
+				return v;
+		}
 	}
 	__u32 v = decide(o, e);
 	if (v != ALLOW && v != BLOCK)
