@@ -116,7 +116,6 @@ func (k *talker) ready() {
 	}
 }
 
-
 func (k *talker) end() {
 	k.t.Helper()
 	if err := k.Wait(); err != nil {
