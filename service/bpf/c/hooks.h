@@ -279,6 +279,8 @@ static __always_inline int bound(struct bpf_sock *sk)
 		if (is_foreign(bpf_get_netns_cookie(sk)))
 			o.flags |= OWNER_FOREIGN;
 		s = keep(cookie, &o, SOCKET_INNER | SOCKET_USED);
+		if (!s)
+			return 0;
 	} else if (!(s->flags & SOCKET_USED)) {
 		struct owner o = { .cookie = cookie };
 		current_owner(&o);
