@@ -160,7 +160,5 @@ func TestShellOnADisplay(t *testing.T) {
 	if err := demo.Wait(); err != nil {
 		t.Errorf("%v\n%s", err, term.text())
 	}
-	if !strings.Contains(term.text(), "Nothing of it is left") {
-		t.Errorf("it did not say that all is removed:\n%s", term.text())
-	}
+	term.await(t, "Nothing of it is left")
 }
