@@ -17,7 +17,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +31,7 @@ import (
 type options struct {
 	programs   string // folder with sekishod and sekishoctl
 	out        string
+	only       string // part; "": all
 	benchmarks string // what go test -bench printed; "": none
 	rounds     int    // of each side of connect()
 	each       int    // connections in a round
@@ -67,6 +70,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.programs, "programs", "build", "folder of the service and the command line")
 	flag.StringVar(&o.out, "o", "build/bench.json", "file for the figures")
+	flag.StringVar(&o.only, "only", "", "measure one `part`: "+strings.Join(parts(), ", ")+" (default: all)")
 	flag.StringVar(&o.benchmarks, "benchmarks", "", "file with what go test -bench printed, to put beside them")
 	flag.IntVar(&o.rounds, "rounds", 80, "rounds of connect() of each side")
 	flag.IntVar(&o.each, "each", 200, "connections in a round, at most 2000")
@@ -88,6 +92,9 @@ func (o options) run() error {
 	}
 	if o.rounds < 1 || o.each < 1 || o.each > 2000 || o.asks < 1 || o.scale <= 0 || o.live < 1 || o.live > 100_000 || o.starts < 1 || o.rules < 100 {
 		return errors.New("all numbers are positive, each is at most 2000, live at most 100000 and rules at least 100")
+	}
+	if o.only != "" && !slices.Contains(parts(), o.only) {
+		return fmt.Errorf("there is no part %q: want one of %s", o.only, strings.Join(parts(), ", "))
 	}
 	r := report{Time: time.Now().UTC().Truncate(time.Second), Kernel: kernelRelease(), Processors: runtime.NumCPU(), Load: loadAverage()}
 	if o.benchmarks != "" {
@@ -111,34 +118,64 @@ func (o options) run() error {
 	return r.save(o.out)
 }
 
+// parts lists what -only may name.
+func parts() []string {
+	all := []string{"start", "idle", "connect"}
+	for _, w := range works(1) {
+		all = append(all, w.name)
+	}
+	return append(all, "ask", "live")
+}
+
+func (o options) wants(part string) bool { return o.only == "" || o.only == part }
+
 // measure fills in all that a lab is needed for.
 func measure(s *lab.Stage, o options, r *report) {
 	sc := newScene(s, o)
 	r.Version = sc.status().Version
 	sc.addRules(1)
-	r.Start = sc.starts(o, o.starts)
-	time.Sleep(time.Second)
-	r.Memory = append(r.Memory, sc.memory("idle", idleMemory))
-
+	sc.measureService(o, r, "idle", idleMemory)
 	c := sc.newCast()
-	r.Connect = append(r.Connect, sc.connects(c.sides(true), sc.status().Rules, o.rounds, o.each))
+	if o.wants("connect") {
+		r.Connect = append(r.Connect, sc.connects(c.sides(true), sc.status().Rules, o.rounds, o.each))
+	}
 	for _, w := range works(o.scale) {
 		var cpu *cpuCost
 		if w.name == "rate" {
 			cpu = &r.CPU
 		}
-		r.Work = append(r.Work, sc.compareWork(w, c, cpu))
+		if o.wants(w.name) {
+			r.Work = append(r.Work, sc.compareWork(w, c, cpu))
+		}
 	}
-	r.Ask = sc.asks(o)
-	r.Memory = append(r.Memory, sc.live(c, o.live)...)
-	for _, rules := range []int{o.rules / 10, o.rules} {
-		sc.addRules(rules)
-		r.Connect = append(r.Connect, sc.connects(c.sides(false), rules, max(1, o.rounds/2), o.each))
+	if o.wants("ask") {
+		r.Ask = sc.asks(o)
+	}
+	if o.wants("live") {
+		r.Memory = append(r.Memory, sc.live(c, o.live)...)
+	}
+	if o.wants("connect") {
+		for _, rules := range []int{o.rules / 10, o.rules} {
+			sc.addRules(rules)
+			r.Connect = append(r.Connect, sc.connects(c.sides(false), rules, max(1, o.rounds/2), o.each))
+		}
 	}
 	sc.endCast(c)
-	r.Start = append(r.Start, sc.starts(o, o.starts)...)
-	time.Sleep(time.Second)
-	r.Memory = append(r.Memory, sc.memory(fmt.Sprintf("idle with %d rules", o.rules), fullMemory))
+	if o.wants("start") || o.wants("idle") {
+		sc.addRules(o.rules)
+		sc.measureService(o, r, fmt.Sprintf("idle with %d rules", o.rules), fullMemory)
+	}
+}
+
+// measureService measures how the service starts and what it takes then.
+func (sc *scene) measureService(o options, r *report, when string, target int) {
+	if o.wants("start") {
+		r.Start = append(r.Start, sc.starts(o, o.starts)...)
+	}
+	if o.wants("idle") {
+		time.Sleep(time.Second)
+		r.Memory = append(r.Memory, sc.memory(when, target))
+	}
 }
 
 func (r *report) print(w io.Writer) error {
@@ -146,9 +183,22 @@ func (r *report) print(w io.Writer) error {
 	for _, c := range r.Connect {
 		errs = append(errs, c.print(w))
 	}
-	errs = append(errs, printCompared(w, r.Work))
-	r.CPU.print(w)
-	errs = append(errs, printMemory(w, r.Memory), printStarts(w, r.Start), printAsks(w, r.Ask), printTargets(w, r.Targets))
+	if len(r.Work) > 0 {
+		errs = append(errs, printCompared(w, r.Work))
+	}
+	if r.CPU.Connections > 0 {
+		r.CPU.print(w)
+	}
+	if len(r.Memory) > 0 {
+		errs = append(errs, printMemory(w, r.Memory))
+	}
+	if len(r.Start) > 0 {
+		errs = append(errs, printStarts(w, r.Start))
+	}
+	if len(r.Ask) > 0 {
+		errs = append(errs, printAsks(w, r.Ask))
+	}
+	errs = append(errs, printTargets(w, r.Targets))
 	fmt.Fprintf(w, "\nMeasured in %.0f s; load average before it: %s\n", r.Took, r.Load)
 	return errors.Join(errs...)
 }
