@@ -31,6 +31,7 @@ func newCountScene(t *testing.T) *countScene {
 // speech is what scripts have at hand: connect() and accept(), sink and source.
 const speech = `
 import socket, struct, sys, time
+THERE = (ADDRESS, PORT)
 def connect():
     c = socket.socket(FAMILY, socket.SOCK_STREAM, PROTOCOL)
     c.connect((ADDRESS, PORT))
@@ -48,6 +49,11 @@ def accept():
 def udp(protocol=0):
     u = socket.socket(FAMILY, socket.SOCK_DGRAM, protocol)
     u.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    return u
+def server():
+    u = udp()
+    u.bind(THERE)
+    ready()
     return u
 def ready(): print('ready', flush=True)
 def go_on(): sys.stdin.readline()

@@ -191,7 +191,7 @@ func BenchmarkBlockEndsAmong100000(b *testing.B) {
 		w.e.Decided(decidedFlow(to(o, flow.TCP, r.String()), bpf.Allow))
 	}
 	w.e.mu.Lock()
-	w.e.activity = nil
+	w.e.activity.take()
 	w.e.mu.Unlock()
 	if n := w.e.live.Len(); n != 100_000 {
 		b.Fatal(n)

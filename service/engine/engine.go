@@ -67,18 +67,20 @@ type Engine struct {
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
-	lost  uint64 // events, when live was last compared with the kernel
-	live  *traffic.Table
-	end   ending
-	left  []left
-	named bool // some program looked up a name of a loopback address
+	lost uint64 // events, when live was last compared with the kernel
+	live *traffic.Table
+	end  ending
+	left []left
+	// lapsed is the rules that ended while no service ran, for what lives from before.
+	lapsed []rule.Rule
+	named  bool // some program looked up a name of a loopback address
 
 	inbox    map[string]*prompt.Prompt // missed ones to be written; nil: to be forgotten
 	over     map[string]bool           // ids of rules that have ended and are still on disk
 	hits     map[string]Use            // not saved yet
 	uses     map[string]Use            // of each rule, in all
-	activity []flow.Flow               // not saved yet
-	recent   []flow.Flow               // for those that follow from now on
+	activity unsaved
+	recent   []flow.Flow // for those that follow from now on
 
 	statusChanged bool // and the audience does not know yet
 	audience      map[*listener]struct{}
@@ -131,6 +133,7 @@ func (e *Engine) recall() error {
 		r = &read
 	}
 	e.set = r.set
+	e.lapsed = r.lapsed
 	for _, id := range r.ended {
 		e.over[id] = true
 	}
@@ -156,8 +159,9 @@ func (e *Engine) recall() error {
 
 // Recalled is the rules that the store remembers.
 type Recalled struct {
-	set   *rule.Set
-	ended []string // ids
+	set    *rule.Set
+	ended  []string // ids
+	lapsed []rule.Rule
 }
 
 // Recall reads the rules. Of many that takes as long as loading the kernel's programs, so
@@ -168,7 +172,7 @@ func Recall(s Store, now rule.Clock) (Recalled, error) {
 		return Recalled{}, fmt.Errorf("recall rules: %w", err)
 	}
 	hold, ended := current(rules, now)
-	return Recalled{rule.NewSet(hold), ended}, nil
+	return Recalled{rule.NewSet(hold), ended, lapsed(rules, ended, now)}, nil
 }
 
 // current parts rules into those that hold and the ids of those that have ended.
@@ -228,6 +232,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}()
 	prune := time.NewTicker(20 * time.Second)
 	defer prune.Stop()
+	ends := time.NewTimer(time.Hour) // of lifetimes, to the moment
+	defer ends.Stop()
 	e.recallLive()
 	for {
 		select {
@@ -242,7 +248,12 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.endWaits()
 			e.endRetries()
 			e.endLifetimes()
+			if left, ok := e.nextEnd(); ok {
+				ends.Reset(left)
+			}
 			e.tellStatusNow()
+		case <-ends.C:
+			e.endLifetimes()
 		case now := <-prune.C:
 			e.c.Processes.Prune(now)
 			e.endStale(now)
@@ -291,11 +302,10 @@ func (e *Engine) save() {
 	e.saveProofs()
 	e.saveMissed()
 	e.mu.Lock()
-	hits, flows := e.hits, e.activity
+	hits, flows := e.hits, e.activity.take()
 	if len(hits) > 0 {
 		e.hits = map[string]Use{}
 	}
-	e.activity = nil
 	e.mu.Unlock()
 	var failed error
 	if len(hits) > 0 {
@@ -324,12 +334,8 @@ func (e *Engine) save() {
 		u.Hits += e.hits[id].Hits
 		e.hits[id] = u
 	}
-	if len(e.activity)+len(flows) <= maxUnsaved {
-		e.activity = append(flows, e.activity...)
-	}
+	e.activity.putBack(flows)
 }
-
-const maxUnsaved = 20_000
 
 func (e *Engine) newID() string {
 	e.lastID++

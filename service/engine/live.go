@@ -56,7 +56,7 @@ func (e *Engine) Decided(k bpf.Flow) {
 		e.teach(&f, k.Owner) // the rest of this very flow
 		e.usedRetry(&f)
 	}
-	e.publish(&f)
+	e.publishTold(&f)
 }
 
 // unexplained is what decided f in the kernel, where it would be decided otherwise now.
@@ -77,7 +77,12 @@ func (e *Engine) wall(at time.Duration) time.Time {
 }
 
 // publish shows a flow that has its decision.
-func (e *Engine) publish(f *flow.Flow) {
+func (e *Engine) publish(f *flow.Flow) { e.show(f, false) }
+
+// publishTold is publish for a flow that the kernel told of: of its end it tells after that.
+func (e *Engine) publishTold(f *flow.Flow) { e.show(f, true) }
+
+func (e *Engine) show(f *flow.Flow, told bool) {
 	old := e.live.Get(traffic.KeyOf(f))
 	if old != nil && old.Decision == f.Decision {
 		return // more packets of a flow that is shown already
@@ -89,19 +94,20 @@ func (e *Engine) publish(f *flow.Flow) {
 		f.State = flow.Closed
 		f.Ended = f.Time
 	}
-	if _, open := e.c.Kernel.OwnerOfSocket(f.Cookie); !open && f.State == flow.Open {
-		f.State, f.Ended = flow.Closed, time.Now() // its program did not wait
-	} else {
-		e.live.Put(f)
+	over := false
+	if !told && f.State == flow.Open {
+		_, open := e.c.Kernel.OwnerOfSocket(f.Cookie)
+		over = !open // its program did not wait
+	}
+	if (over || e.live.Put(f) == nil) && f.State == flow.Open { // nothing will tell of its end
+		f.State, f.Ended = flow.Closed, time.Now()
 	}
 	e.note(f)
 }
 
 // note writes a flow into the history and tells those who follow.
 func (e *Engine) note(f *flow.Flow) {
-	if len(e.activity) < maxUnsaved {
-		e.activity = append(e.activity, *f)
-	} else {
+	if !e.activity.add(f) {
 		e.counters.NotSaved++
 	}
 	if f.Decision.Verdict == flow.Block {
@@ -134,7 +140,7 @@ func (e *Engine) Accepted(a bpf.Accepted) {
 		if arrived.Decision.Verdict != flow.Allow {
 			arrived.Decision = flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByLimit, Name: limitBefore}}
 		}
-		e.publish(&arrived)
+		e.publishTold(&arrived)
 		if l = e.live.Get(traffic.KeyOf(&arrived)); l == nil {
 			return
 		}
@@ -306,8 +312,10 @@ func (e *Engine) endStale(now time.Time) {
 }
 
 // recallLive shows the connections that were there before the service was: it takes over
-// from an earlier run, or begins on a machine that is in use. It ends none of them.
+// from an earlier run, or begins on a machine that is in use. It ends those of them that
+// rules forbid, or that rules allowed which have ended meanwhile.
 func (e *Engine) recallLive() {
+	defer e.endRecalled()
 	var all []Socket
 	listening := map[uint16]bool{}
 	_, err := e.c.Sockets.End(func(s Socket) bool {
@@ -349,7 +357,7 @@ func (e *Engine) recalled(f flow.Flow, o bpf.Owner) {
 	}
 	e.name(&f)
 	if f.Decision = e.decide(&f, o); f.Decision.Verdict != flow.Allow {
-		f.Decision = flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByLimit, Name: limitBefore}}
+		f.Decision = e.allowedBefore(&f)
 	}
 	e.publish(&f)
 	if l := e.live.Get(traffic.KeyOf(&f)); l != nil && f.Direction == flow.In {
