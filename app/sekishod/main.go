@@ -76,7 +76,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: l}))
-	debug.SetGCPercent(50) // a service that idles in everybody's memory: small before fast
+	debug.SetGCPercent(400) // until it is ready, which it should be soon
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	err := daemon.Run(ctx, daemon.Config{
@@ -84,7 +84,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		Ready: func() {
 			log.Info("ready", "version", version, "socket", *socket)
 			notify(log, "READY=1")
-			debug.FreeOSMemory() // what reading the rules and the programs took
+			debug.SetGCPercent(50) // a service that idles in everybody's memory: small before fast
+			debug.FreeOSMemory()   // what reading the rules and the programs took
 			go giveBack(ctx)
 		},
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,11 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	code := make(chan readCode, 1)
+	go func() { // while the database is looked through
+		c, err := bpf.ReadCode()
+		code <- readCode{c, err}
+	}()
 	db, recovery, err := store.Open(c.State, store.Options{Log: c.Log})
 	if err != nil {
 		return fmt.Errorf("open what is remembered: %w", err)
@@ -63,7 +69,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	})
 	defer func() { _ = early.Wait() }() // before the database is closed
-	kernel, err := bpf.Load(tag, c.Log)
+	kernel, err := (<-code).load(tag, c.Log)
 	if err != nil {
 		return err
 	}
@@ -80,6 +86,18 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	return s.stopped(db)
+}
+
+type readCode struct {
+	*bpf.Code
+	err error
+}
+
+func (r readCode) load(tag string, log *slog.Logger) (*bpf.Kernel, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.Load(tag, log)
 }
 
 // early is what is found out while the kernel takes the programs in; read after Wait.
@@ -197,6 +215,9 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 		return err
 	}
 	defer func() { _ = devices.close() }()
+	var covered sync.WaitGroup
+	covered.Go(devices.cover)
+	defer covered.Wait()
 	listen(s.queue, s.judge)
 	listen(s.answers, s.learn)
 	for range 2 {
@@ -213,6 +234,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.engine.Run(ctx) })
 	g.Go(func() error { return db.Run(ctx) })
 	g.Go(func() error { return s.repair(ctx) })
+	covered.Wait()
 	g.Go(func() error { return devices.run(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })

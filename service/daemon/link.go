@@ -28,8 +28,7 @@ type devices struct {
 	last    time.Time // when somebody else took a hook away
 }
 
-// watchDevices begins to hear of devices and covers those that are there. A kernel that
-// can't judge frames is no error: who can send them is told.
+// watchDevices begins to hear of devices; those that are there are to be covered next.
 func (s *service) watchDevices() (*devices, error) {
 	d := &devices{s: s}
 	var err error
@@ -42,7 +41,6 @@ func (s *service) watchDevices() (*devices, error) {
 	if err := d.changes.JoinGroup(unix.RTNLGRP_LINK); err != nil {
 		return nil, errors.Join(fmt.Errorf("watch network devices: %w", err), d.close())
 	}
-	d.cover()
 	return d, nil
 }
 
@@ -80,6 +78,8 @@ func (d *devices) next(ctx context.Context) error {
 	return nil
 }
 
+// cover covers the devices that are there. A kernel that can't judge frames is no error:
+// who can send them is told.
 func (d *devices) cover() {
 	all, err := listDevices()
 	again := 0
