@@ -1,6 +1,10 @@
 package daemon_test
 
 import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -63,53 +67,124 @@ func (s *countScene) takesHold(how, network string, d flow.Direction, forbid fun
 	if err := s.api.SetMode(s.t.Context(), api.ModeAsk, 0); err != nil {
 		s.t.Fatal(err)
 	}
-	place := s.place(d == flow.In, false, 0)
-	port := uint16(8000 + s.number)
-	client, server := "c = connect()\n", "c = accept()\n"
-	if network == "udp" {
-		client = "c = udp(); c.connect((ADDRESS, PORT)); c.send(b'x')\n"
-		server = "c = udp(); c.bind((ADDRESS, PORT)); ready(); d, peer = c.recvfrom(10)\n"
-	}
-	listener := s.talk(d == flow.In, place, chat+server+answerer(network))
-	listener.ready()
-	caller := s.talk(d == flow.Out, place, chat+client+"chat(lambda: c.send(b'x'), lambda: c.recv(100))")
-	defer func() { _ = listener.Process.Kill(); _ = caller.Process.Kill(); _ = listener.Wait(); _ = caller.Wait() }()
-	home := caller
-	if d == flow.In {
-		home = listener
-	}
-	s.eventually("the conversation", func() bool {
-		all := s.live(home.file)
-		return len(all) == 1 && all[0].Bytes.Sent > 5 && all[0].Bytes.Received > 5
-	})
-	rules, err := s.api.Rules(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	var r rule.Rule
-	for _, x := range rules {
-		if x.Program.Script == home.file && x.Action == rule.Allow {
-			r = x
-		}
-	}
+	c := s.converse(network, d, func(p rule.Program) { r = s.allow(rule.Rule{Direction: rule.Both, Program: p}) })
+	defer c.stop()
 	wire := s.Remote.Wire()
 	if err := forbid(s, r); err != nil {
 		s.t.Fatal(err)
 	}
 	at := time.Now()
 	time.Sleep(400 * time.Millisecond)
-	var last time.Duration
-	data := lab.Match(func(p lab.Packet) bool {
-		return !p.Leaving && len(p.Payload) > 0 && (p.Src.Port() == port || p.Dst.Port() == port)
-	})
-	for _, p := range wire.Packets(data) {
-		last = max(last, p.Time.Sub(at))
+	c.ended(how, wire, at)
+}
+
+// conversation is two scripts that talk all the time, one of them under the firewall's eye.
+type conversation struct {
+	s            *countScene
+	network      string
+	direction    flow.Direction
+	port         uint16
+	home, remote *talker
+}
+
+// converse begins a conversation once permit has let the script at home talk, and waits
+// until both ends have heard something.
+func (s *countScene) converse(network string, d flow.Direction, permit func(rule.Program)) *conversation {
+	s.t.Helper()
+	c := s.begin(network, d, permit, "")
+	c.talks()
+	return c
+}
+
+// begin is converse without waiting. before is what the script at home does first.
+func (s *countScene) begin(network string, d flow.Direction, permit func(rule.Program), before string) *conversation {
+	s.t.Helper()
+	c := &conversation{s: s, network: network, direction: d, port: uint16(8000 + s.number)}
+	place := s.place(d == flow.In, false, 0)
+	client, server := "c = connect()\n", "c = accept()\n"
+	if network == "udp" {
+		client = "c = udp(); c.connect((ADDRESS, PORT)); c.send(b'x')\n"
+		server = "c = udp(); c.bind((ADDRESS, PORT)); ready(); d, peer = c.recvfrom(10)\n"
 	}
-	s.t.Logf("%s, %s %s: the last data %v after the answer", how, network, d, last)
-	if last > 300*time.Millisecond {
-		s.t.Errorf("%s, %s %s: it goes on: %v", how, network, d, last)
+	server += answerer(network)
+	client += "chat(lambda: c.send(b'x'), lambda: c.recv(100))"
+	if d == flow.In {
+		c.home = s.talkAtHome(permit, place, before+chat+server)
+		c.home.ready()
+		c.remote = s.talk(false, place, chat+client)
+	} else {
+		c.remote = s.talk(false, place, chat+server)
+		c.remote.ready()
+		c.home = s.talkAtHome(permit, place, before+chat+client)
+	}
+	return c
+}
+
+// talks waits until both ends have heard something.
+func (c *conversation) talks() {
+	c.s.t.Helper()
+	c.s.eventually("the conversation", func() bool {
+		for _, f := range c.s.live(c.home.file) {
+			if f.Remote.Port == c.port || f.Local.Port == c.port {
+				return f.Bytes.Sent > 5 && f.Bytes.Received > 5
+			}
+		}
+		return false
+	})
+}
+
+// talkAtHome is talk under the firewall's eye, with a rule of one's own.
+func (s *countScene) talkAtHome(permit func(rule.Program), head, text string) *talker {
+	s.t.Helper()
+	s.number++
+	k := &talker{t: s.t, file: filepath.Join(s.Dir, fmt.Sprintf("talk%d.py", s.number))}
+	if err := os.WriteFile(k.file, []byte(head+speech+text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	permit(rule.Program{Path: s.python, Script: k.file})
+	k.Command = s.Home.Command(s.t.Context(), s.python, k.file).Filtered()
+	k.Stderr = os.Stderr
+	out, err := k.StdoutPipe()
+	if err == nil {
+		k.lines = bufio.NewScanner(out)
+		err = k.Start()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return k
+}
+
+func (c *conversation) stop() {
+	for _, k := range []*talker{c.home, c.remote} {
+		_ = k.Process.Kill()
+		_ = k.Wait()
 	}
 }
+
+// last is when something was said for the last time.
+func (c *conversation) last(wire *lab.Wire) (last time.Time) {
+	for _, p := range wire.Packets(func(p lab.Packet) bool {
+		return !p.Leaving && len(p.Payload) > 0 && (p.Src.Port() == c.port || p.Dst.Port() == c.port)
+	}) {
+		last = p.Time
+	}
+	return last
+}
+
+// ended wants nothing to be said 100 ms after a moment, and something before.
+func (c *conversation) ended(how string, wire *lab.Wire, at time.Time) {
+	c.s.t.Helper()
+	last := c.last(wire)
+	c.s.t.Logf("%s, %s %s: the last data at %v", how, c.network, c.direction, last.Sub(at))
+	if last.Sub(at) > takesHoldWithin {
+		c.s.t.Errorf("%s, %s %s: it goes on for %v", how, c.network, c.direction, last.Sub(at))
+	}
+}
+
+// takesHoldWithin is how long what is forbidden may go on.
+const takesHoldWithin = 100 * time.Millisecond
 
 func answerer(network string) string {
 	if network == "udp" {

@@ -6,6 +6,7 @@ import (
 
 	"sekisho/app/api"
 	"sekisho/app/flow"
+	"sekisho/app/rule"
 	"sekisho/service/bpf"
 	"sekisho/service/traffic"
 )
@@ -80,6 +81,46 @@ func (e *Engine) ends(f *flow.Flow) (flow.Decision, bool) {
 		return d, d.By.Kind == flow.ByRule || e.mode.Mode == api.ModeLockdown
 	}
 	return d, true
+}
+
+// lapsed is those of rules that have ended, as if they had not: it tells what they allowed.
+func lapsed(rules []rule.Rule, ended []string, now rule.Clock) []rule.Rule {
+	is := map[string]bool{}
+	for _, id := range ended {
+		is[id] = true
+	}
+	var was []rule.Rule
+	for _, r := range rules {
+		if !is[r.ID] {
+			continue
+		}
+		if r.Lifetime.Kind == rule.Quit && r.Lifetime.Process != (flow.ProcessID{}) {
+			r.Lifetime.Boot = now.Boot // for that process still
+		} else {
+			r.Lifetime = rule.Lifetime{Kind: rule.Always}
+		}
+		was = append(was, r)
+	}
+	return was
+}
+
+// takeLapsed is the rules that ended while no service ran.
+func (e *Engine) takeLapsed() *rule.Set {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := rule.NewSet(e.lapsed)
+	e.lapsed = nil
+	return was
+}
+
+// allowedBefore is what let through a flow that was there before the service, and that
+// nothing lets through now: one of the rules that were, or nobody knows. It is called with
+// mu held.
+func (e *Engine) allowedBefore(f *flow.Flow, was *rule.Set) flow.Decision {
+	if r, ok := was.Decide(e.query(f), e.c.Clock()); ok && r.Action == rule.Allow {
+		return decidedBy(r)
+	}
+	return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByLimit, Name: limitBefore}}
 }
 
 // cuts are flows that are to end, as their sockets are found.

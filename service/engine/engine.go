@@ -223,7 +223,7 @@ func (e *Engine) forgetOld() error {
 // Run keeps time until ctx is done: it drains the kernel's events, ends what is over and
 // writes what is to be remembered.
 func (e *Engine) Run(ctx context.Context) error {
-	drain := time.NewTicker(100 * time.Millisecond)
+	drain := time.NewTicker(50 * time.Millisecond) // what ends with a program ends within 100 ms
 	defer drain.Stop()
 	saved := make(chan struct{})
 	go func() { // the disk may be slow

@@ -6,6 +6,7 @@ import (
 
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
+	"sekisho/app/rule"
 	"sekisho/service/bpf"
 	"sekisho/service/traffic"
 )
@@ -315,7 +316,7 @@ func (e *Engine) endStale(now time.Time) {
 // from an earlier run, or begins on a machine that is in use. It ends those of them that
 // rules forbid, or that rules allowed which have ended meanwhile.
 func (e *Engine) recallLive() {
-	defer e.endRecalled()
+	was := e.takeLapsed()
 	var all []Socket
 	listening := map[uint16]bool{}
 	_, err := e.c.Sockets.End(func(s Socket) bool {
@@ -341,15 +342,18 @@ func (e *Engine) recallLive() {
 		if s.Protocol == flow.TCP && listening[s.Local.Port()] {
 			p.Direction = flow.In
 		}
-		e.recalled(flowOf(p, e.identify(o)), o)
+		e.recalled(flowOf(p, e.identify(o)), o, was)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.endForbidden()
 }
 
 func endpoint(a netip.AddrPort) flow.Endpoint {
 	return flow.Endpoint{Addr: a.Addr().Unmap(), Port: a.Port()}
 }
 
-func (e *Engine) recalled(f flow.Flow, o bpf.Owner) {
+func (e *Engine) recalled(f flow.Flow, o bpf.Owner, was *rule.Set) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.live.Get(traffic.KeyOf(&f)) != nil || e.waiting.ofSocket[f.Cookie] != nil {
@@ -357,7 +361,7 @@ func (e *Engine) recalled(f flow.Flow, o bpf.Owner) {
 	}
 	e.name(&f)
 	if f.Decision = e.decide(&f, o); f.Decision.Verdict != flow.Allow {
-		f.Decision = e.allowedBefore(&f)
+		f.Decision = e.allowedBefore(&f, was)
 	}
 	e.publish(&f)
 	if l := e.live.Get(traffic.KeyOf(&f)); l != nil && f.Direction == flow.In {

@@ -231,6 +231,18 @@ func (e *Engine) endLifetimes() {
 	e.mu.Unlock()
 }
 
+// nextEnd is how long it takes until something ends by the clock.
+func (e *Engine) nextEnd() (time.Duration, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.c.Clock()
+	left, any := e.set.NextEnd(now)
+	if e.mode.Then != "" && e.mode.Boot == now.Boot && (!any || e.mode.Deadline-now.Since < left) {
+		left, any = e.mode.Deadline-now.Since, true
+	}
+	return left, any
+}
+
 // dropRules takes rules out that are over. They are forgotten on disk afterwards: what has
 // ended must not decide even if the disk is full.
 func (e *Engine) dropRules(ids ...string) {
@@ -283,7 +295,7 @@ func (e *Engine) endQuit(id flow.ProcessID) {
 
 // endQuitBefore ends the rules whose program quit while no service ran.
 func (e *Engine) endQuitBefore() {
-	before := len(e.over)
+	var over []string
 	all := e.set.Rules()
 	for i := range all {
 		r := &all[i]
@@ -296,9 +308,11 @@ func (e *Engine) endQuitBefore() {
 		}
 		if !alive {
 			e.over[r.ID] = true
+			over = append(over, r.ID)
 		}
 	}
-	if len(e.over) > before {
+	if len(over) > 0 {
+		e.lapsed = append(e.lapsed, lapsed(all, over, e.c.Clock())...)
 		e.set = rule.NewSet(slices.DeleteFunc(e.rules(), func(r rule.Rule) bool { return e.over[r.ID] }))
 	}
 }
