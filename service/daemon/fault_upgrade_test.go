@@ -37,8 +37,8 @@ func (s *scene) otherLayout(name string) {
 	}
 }
 
-// A version whose maps look otherwise begins them anew: it starts, asks as ever, and nothing
-// undecided leaves.
+// A version whose maps look otherwise begins them anew: sockets that are open meanwhile
+// stay their programs', and nothing undecided leaves.
 func TestUpgradeToOtherMaps(t *testing.T) {
 	s := newScene(t)
 	file := s.script("open.py",
@@ -69,7 +69,7 @@ func TestUpgradeToOtherMaps(t *testing.T) {
 	s.service.Kill()
 	s.otherLayout("sockets")
 	s.service.Start()
-	s.goesOn("upgraded")
+	sends("after")
 	l.none(since, "upgraded")
 	if n := s.status().Counters.Unattributed; n > 0 && s.problem("not known") {
 		t.Errorf("%d flows are nobody's", n)
