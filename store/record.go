@@ -28,12 +28,20 @@ func checksum(version byte, key, body []byte) uint32 {
 	return crc32.Update(sum, castagnoli, body)
 }
 
+// sealSize is how long what precedes a record's body is, in bytes.
+const sealSize = 5
+
 // seal makes a record of body for key.
 func seal(version byte, key, body []byte) []byte {
-	b := make([]byte, 5, 5+len(body))
-	b[0] = version
-	binary.BigEndian.PutUint32(b[1:], checksum(version, key, body))
-	return append(b, body...)
+	b := append(make([]byte, sealSize, sealSize+len(body)), body...)
+	putSeal(b, version, key)
+	return b
+}
+
+// putSeal fills in what precedes a record's body.
+func putSeal(record []byte, version byte, key []byte) {
+	record[0] = version
+	binary.BigEndian.PutUint32(record[1:], checksum(version, key, record[sealSize:]))
 }
 
 // unseal returns the body of a record that is whole and of this version. It is valid
