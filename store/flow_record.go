@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 
@@ -16,7 +15,7 @@ const maxArgs = 4096
 const maxParents = 32
 
 // flowRecord is a flow on disk, version 2; the names are short because there are
-// many. The socket's cookie means nothing later and is left out.
+// many.
 type flowRecord struct {
 	ID         string         `json:"id"`
 	Time       int64          `json:"t,omitempty"`
@@ -35,6 +34,7 @@ type flowRecord struct {
 	PacketsIn  uint64         `json:"si,omitempty"`
 	State      flow.State     `json:"a,omitempty"`
 	Ended      int64          `json:"z,omitempty"`
+	Cookie     uint64         `json:"c,omitempty"` // while it is open: a later run of the service finds it again by it
 }
 
 type endpointRecord struct {
@@ -83,50 +83,21 @@ type ancestorRecord struct {
 	Name  string `json:"name,omitempty"`
 }
 
-// pastFlow is a flowRecord whose process is text already: the flows of a moment are of
-// few processes, and a process is most of what a record says.
-type pastFlow struct {
-	flowRecord
-	Process json.RawMessage `json:"o"` // in place of the record's own
-}
-
-// processTexts are the processes of a batch of flows, as text.
-type processTexts map[*flow.Process]json.RawMessage
-
-func (t processTexts) of(p *flow.Process) (json.RawMessage, error) {
-	if text, ok := t[p]; ok {
-		return text, nil
-	}
-	var rec processRecord
-	if p != nil {
-		rec = newProcessRecord(p)
-	}
-	rec.Executable = exeRecord{} // of use only while the flow waits
-	text, err := json.Marshal(rec)
-	if err != nil {
-		return nil, err
-	}
-	t[p] = text
-	return text, nil
-}
-
 func newFlowRecord(f flow.Flow) flowRecord {
-	rec := flowFacts(f)
-	if f.Process != nil {
-		rec.Process = newProcessRecord(f.Process)
-	}
-	return rec
-}
-
-// flowFacts is a record of all but the process.
-func flowFacts(f flow.Flow) flowRecord {
-	return flowRecord{
+	rec := flowRecord{
 		ID: f.ID, Time: stamp(f.Time), In: f.Direction == flow.In, Protocol: uint8(f.Protocol),
 		Local: endpointRecord(f.Local), Remote: endpointRecord(f.Remote),
 		Verdict: f.Decision.Verdict.String(), By: f.Decision.By.Kind,
 		ByID: f.Decision.By.ID, ByName: f.Decision.By.Name,
 		Sent: f.Bytes.Sent, Received: f.Bytes.Received, PacketsOut: f.Packets.Sent, PacketsIn: f.Packets.Received, State: f.State, Ended: stamp(f.Ended),
 	}
+	if f.State == flow.Open {
+		rec.Cookie = f.Cookie
+	}
+	if f.Process != nil {
+		rec.Process = newProcessRecord(f.Process)
+	}
+	return rec
 }
 
 func newProcessRecord(p *flow.Process) processRecord {
@@ -159,7 +130,7 @@ func (rec *flowRecord) flow() (flow.Flow, error) {
 		ID: rec.ID, Time: moment(rec.Time), Protocol: flow.Protocol(rec.Protocol), Process: process,
 		Local: flow.Endpoint(rec.Local), Remote: flow.Endpoint(rec.Remote),
 		Decision: flow.Decision{By: flow.By{Kind: rec.By, ID: rec.ByID, Name: rec.ByName}},
-		Bytes:    flow.Bytes{Sent: rec.Sent, Received: rec.Received}, Packets: flow.Packets{Sent: rec.PacketsOut, Received: rec.PacketsIn}, State: rec.State, Ended: moment(rec.Ended),
+		Bytes:    flow.Bytes{Sent: rec.Sent, Received: rec.Received}, Packets: flow.Packets{Sent: rec.PacketsOut, Received: rec.PacketsIn}, State: rec.State, Ended: moment(rec.Ended), Cookie: rec.Cookie,
 	}
 	if rec.In {
 		f.Direction = flow.In

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -49,4 +50,24 @@ func TestFlowTextIsJSON(t *testing.T) {
 			t.Fatalf("got  %s\nwant %s, %v", got[sealSize:], body, err)
 		}
 	})
+}
+
+// BenchmarkAppendFlowsOfOne is a burst of connections of one program, each written once.
+func BenchmarkAppendFlowsOfOne(b *testing.B) {
+	s := open(b, b.TempDir(), Options{})
+	first := fullFlow("", noon)
+	flows := make([]flow.Flow, 4000)
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range flows {
+			n++
+			flows[i] = first
+			flows[i].ID, flows[i].Time = strconv.Itoa(n), noon.Add(time.Duration(n)*time.Microsecond)
+		}
+		if err := s.AppendFlows(flows); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/flow")
 }

@@ -40,7 +40,7 @@ func (s *Store) AppendFlows(flows []flow.Flow) error {
 		for i := range flows {
 			last[flows[i].ID] = i
 		}
-		processes := processTexts{}
+		var w flowWriter
 		for i, f := range flows {
 			if len(f.ID) > maxID {
 				return fmt.Errorf("flow %.20q %w", f.ID, errNoID)
@@ -48,18 +48,17 @@ func (s *Store) AppendFlows(flows []flow.Flow) error {
 			if last[f.ID] != i {
 				continue
 			}
-			process, err := processes.of(f.Process)
-			if err != nil {
-				return err
-			}
 			key := historyKey(f)
-			value, err := encode(key, pastFlow{flowFacts(f), process})
+			value, err := w.record(key, &flows[i])
 			if err != nil {
 				return err
 			}
-			if b.Get(key) == nil {
+			if old := b.Get(key); old == nil {
 				s.history++
+			} else {
+				s.volume -= int64(len(old))
 			}
+			s.volume += int64(len(value))
 			if err := b.Put(key, value); err != nil {
 				return err
 			}
@@ -76,8 +75,10 @@ func (s *Store) AppendFlows(flows []flow.Flow) error {
 func (s *Store) prune(b *bbolt.Bucket) error {
 	var old [][]byte
 	c := b.Cursor()
-	for key, _ := c.First(); key != nil && s.history-len(old) > s.opts.History; key, _ = c.Next() {
+	volume := s.volume
+	for key, value := c.First(); key != nil && (s.history-len(old) > s.opts.History || volume > s.opts.Volume); key, value = c.Next() {
 		old = append(old, bytes.Clone(key))
+		volume -= int64(len(value))
 	}
 	for _, key := range old {
 		if err := b.Delete(key); err != nil {
@@ -85,7 +86,47 @@ func (s *Store) prune(b *bbolt.Bucket) error {
 		}
 	}
 	s.history -= len(old)
+	s.volume = volume
 	return nil
+}
+
+var openNeedle = fmt.Appendf(nil, `"a":%q`, flow.Open) // no string has a quote that is not escaped
+
+// isOpen reports whether a record of the history says that its flow goes on.
+func isOpen(body []byte) bool { return bytes.Contains(body, openNeedle) }
+
+// OpenFlows is the flows that went on when they were written last, before Open; the second
+// time it is none. Those of a few processes share them.
+func (s *Store) OpenFlows() ([]flow.Flow, error) {
+	s.writing.Lock()
+	left := s.left
+	s.left = nil
+	s.writing.Unlock()
+	if len(left) == 0 {
+		return nil, nil
+	}
+	var flows []flow.Flow
+	err := s.view(func(tx *bbolt.Tx) error {
+		flows = nil // view may run this again
+		processes := map[flow.ProcessID]*flow.Process{}
+		b := tx.Bucket([]byte(historyBucket))
+		for _, r := range left {
+			f, err := decodeFlow(r.key, b.Get(r.key))
+			if err != nil || f.State != flow.Open {
+				continue
+			}
+			if p := processes[f.Process.ProcessID]; p != nil && p.ExecID == f.Process.ExecID && p.UID == f.Process.UID {
+				f.Process = p
+			}
+			processes[f.Process.ProcessID] = f.Process
+			flows = append(flows, f)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what was open: %w", err)
+	}
+	return flows, nil
 }
 
 // historyChunk is how many records History reads in one transaction: a reader that

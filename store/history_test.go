@@ -228,3 +228,65 @@ func BenchmarkAppendFlows100(b *testing.B) {
 		}
 	}
 }
+
+// Long arguments and paths make records long: they are bounded too, by what they take.
+func TestHistoryIsBoundedInBytes(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Volume: 100_000})
+	long := strings.Repeat("/long", 200)
+	for i := range 300 {
+		f := fullFlow(fmt.Sprint(i), noon.Add(time.Duration(i)*time.Second))
+		f.Process.Dir = long
+		if err := s.AppendFlows([]flow.Flow{f}); err != nil {
+			t.Fatal(err)
+		}
+		f.Process.Dir += long // it takes its own place, and more
+		if err := s.AppendFlows([]flow.Flow{f}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := history(t, s, HistoryFilter{})
+	if len(got) < 30 || len(got) > 50 || got[0].ID != "299" || got[len(got)-1].ID != fmt.Sprint(300-len(got)) || s.history != len(got) {
+		t.Errorf("%d flows, from %s to %s; counted %d", len(got), got[0].ID, got[len(got)-1].ID, s.history)
+	}
+	volume := s.volume
+	if volume > 100_000 || volume < 95_000 {
+		t.Errorf("%d bytes", volume)
+	}
+	if s = reopen(t, s); s.volume != volume || s.history != len(got) {
+		t.Errorf("opened again: %d flows, %d bytes, want %d and %d", s.history, s.volume, len(got), volume)
+	}
+}
+
+// What went on when the service ended is found when it begins again.
+func TestOpenFlows(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	var want []flow.Flow
+	for i := range 5 {
+		f := fullFlow(fmt.Sprint(i), noon.Add(time.Duration(i)*time.Second))
+		f.Process.Args = []string{`"a":"open"`}
+		if i%2 == 0 {
+			f.State, f.Ended, f.Cookie = flow.Open, time.Time{}, uint64(i)+1
+			want = append(want, f)
+		}
+		if err := s.AppendFlows([]flow.Flow{f}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = reopen(t, s)
+	got, err := s.OpenFlows()
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v, %v", got, want, err)
+	}
+	if again, err := s.OpenFlows(); err != nil || again != nil {
+		t.Errorf("the second time: %v, %v", again, err)
+	}
+	want[0].State, want[0].Ended = flow.Closed, noon.Add(time.Hour)
+	if err := s.AppendFlows(want[:1]); err != nil {
+		t.Fatal(err)
+	}
+	s = reopen(t, s)
+	if got, err := s.OpenFlows(); err != nil || len(got) != 2 {
+		t.Errorf("after the end of one: %+v, %v", got, err)
+	}
+}

@@ -74,7 +74,7 @@ func (s *Store) open() (*Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.db, s.history = db, c.history
+	s.db, s.history, s.volume, s.left = db, c.history, c.volume, c.open
 	if len(c.damaged) > 0 {
 		recovery = s.drop(c.damaged, recovery)
 	}

@@ -136,11 +136,13 @@ func (s *Store) drop(damaged []record, r *Recovery) *Recovery {
 	r.Dropped = len(damaged)
 	err := s.update(func(tx *bbolt.Tx) error {
 		for _, d := range damaged {
-			if err := tx.Bucket([]byte(d.bucket)).Delete(d.key); err != nil {
-				return err
-			}
+			b := tx.Bucket([]byte(d.bucket))
 			if d.bucket == historyBucket {
 				s.history--
+				s.volume -= int64(len(b.Get(d.key)))
+			}
+			if err := b.Delete(d.key); err != nil {
+				return err
 			}
 		}
 		return nil

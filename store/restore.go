@@ -112,7 +112,7 @@ func (s *Store) swap(db *bbolt.DB, c contents) error {
 		return errors.Join(fmt.Errorf("%w: %w", ErrNotSaved, err), db.Close())
 	}
 	old := s.db
-	s.db, s.history = db, c.history
+	s.db, s.history, s.volume = db, c.history, c.volume
 	s.uncopied.Store(true)
 	if s.stuck.Swap(nil) == nil {
 		if err := old.Close(); err != nil {

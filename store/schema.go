@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -85,6 +86,8 @@ type contents struct {
 	root    boltMeta
 	schema  uint32
 	history int
+	volume  int64    // of the history's records, in bytes
+	open    []record // flows that were open when they were written
 	// damaged lists the records of history and inbox whose checksum is wrong: worth
 	// less than the rules beside them, they don't make the file unusable.
 	damaged []record
@@ -146,10 +149,14 @@ func (c *contents) judge(bucket string, key, value []byte) error {
 	if c.schema < 2 {
 		return nil
 	}
-	_, err := unseal(key, value)
+	body, err := unseal(key, value)
 	switch bucket {
 	case historyBucket:
 		c.history++
+		c.volume += int64(len(value))
+		if err == nil && isOpen(body) {
+			c.open = append(c.open, record{bucket, bytes.Clone(key)})
+		}
 		fallthrough
 	case missedBucket:
 		if err != nil {

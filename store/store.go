@@ -20,6 +20,7 @@ import (
 // Options are the choices of Open; the zero value is right for the service.
 type Options struct {
 	History   int           // flows that the history keeps at most; 0: 100,000
+	Volume    int64         // bytes that the history's records take at most; 0: 256 MiB
 	CopyEvery time.Duration // how often Run refreshes the good copy at most; 0: 1 h
 	Log       *slog.Logger  // nil: slog.Default()
 }
@@ -27,6 +28,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.History <= 0 {
 		o.History = 100_000
+	}
+	if o.Volume <= 0 {
+		o.Volume = 256 << 20
 	}
 	if o.CopyEvery <= 0 {
 		o.CopyEvery = time.Hour
@@ -57,8 +61,11 @@ type Store struct {
 	// restoring is held, before copying, for a restore, whose reader may be slow.
 	restoring sync.Mutex
 
-	writing sync.Mutex // held, after mu, for a write transaction; guards history
+	writing sync.Mutex // held, after mu, for a write transaction; guards history and volume
 	history int        // flows in the history
+	volume  int64      // bytes of their records
+
+	left []record // flows that were open when they were written last, until OpenFlows
 }
 
 func (s *Store) path(suffix string) string {
@@ -131,7 +138,7 @@ func (s *Store) tryUpdate(f func(*bbolt.Tx) error) error {
 	defer s.writing.Unlock()
 	var own error
 	var tx *bbolt.Tx
-	history := s.history
+	history, volume := s.history, s.volume
 	err := guard(func() error {
 		return s.db.Update(func(t *bbolt.Tx) error {
 			tx = t
@@ -143,7 +150,7 @@ func (s *Store) tryUpdate(f func(*bbolt.Tx) error) error {
 		s.uncopied.Store(true)
 		return nil
 	}
-	s.history = history
+	s.history, s.volume = history, volume
 	if own != nil {
 		return own
 	}

@@ -67,10 +67,11 @@ type Engine struct {
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
-	lost uint64 // events, when live was last compared with the kernel
-	live *traffic.Table
-	end  ending
-	left []left
+	lost  uint64 // events, when live was last compared with the kernel
+	live  *traffic.Table
+	end   ending
+	left  []left
+	taken []uint64 // cookies of the sockets of flows that an earlier run left
 	// lapsed is the rules that ended while no service ran, for what lives from before.
 	lapsed []rule.Rule
 	named  bool // some program looked up a name of a loopback address
@@ -192,9 +193,11 @@ func current(rules []rule.Rule, now rule.Clock) (hold []rule.Rule, ended []strin
 func (e *Engine) Start() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if old, err := e.c.Kernel.Control(); err == nil {
+	old, err := e.c.Kernel.Control()
+	if err == nil {
 		e.control.Generation = old.Generation
 	}
+	e.takeUp(err == nil && old.Generation != 0)
 	e.endQuitBefore()
 	if err := e.refresh(); err != nil {
 		return err
@@ -235,6 +238,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	ends := time.NewTimer(time.Hour) // of lifetimes, to the moment
 	defer ends.Stop()
 	e.recallLive()
+	e.endMissing()
 	for {
 		select {
 		case <-ctx.Done():

@@ -146,6 +146,9 @@ func (e *Engine) Accepted(a bpf.Accepted) {
 			return
 		}
 	}
+	if l.State == flow.Open {
+		e.activity.add(&l.Flow) // with its own socket, by which a later run finds it
+	}
 	if d := e.decide(&l.Flow, bpf.Owner{}); d.Verdict == flow.Block {
 		l.Decision.Verdict, l.State, l.Ended = flow.Allow, flow.Open, time.Time{}
 		e.endForbidden()
@@ -220,14 +223,16 @@ func (e *Engine) Exited(id flow.ProcessID) {
 
 // locals fills in the local ends that only the socket knows.
 func (e *Engine) locals(flows []flow.Flow) {
-	need := false
+	of := map[uint64]bool{}
 	for _, f := range flows {
-		need = need || !f.Local.Addr.IsValid() && f.Cookie != 0
+		if !f.Local.Addr.IsValid() && f.Cookie != 0 {
+			of[f.Cookie] = true
+		}
 	}
-	if !need {
+	if len(of) == 0 {
 		return
 	}
-	all, err := e.c.Sockets.Locals()
+	all, err := e.c.Sockets.Locals(of)
 	if err != nil {
 		e.c.Log.Debug("local ends are not known", "err", err)
 		return
@@ -318,13 +323,17 @@ func (e *Engine) endStale(now time.Time) {
 func (e *Engine) recallLive() {
 	was := e.takeLapsed()
 	var all []Socket
-	listening := map[uint16]bool{}
+	type place struct {
+		netns uint64
+		port  uint16
+	}
+	listening := map[place]bool{}
 	_, err := e.c.Sockets.End(func(s Socket) bool {
 		switch {
 		case s.Remote.Port() != 0:
 			all = append(all, s)
 		case s.Protocol == flow.TCP:
-			listening[s.Local.Port()] = true
+			listening[place{s.Netns, s.Local.Port()}] = true
 		}
 		return false
 	})
@@ -339,7 +348,7 @@ func (e *Engine) recallLive() {
 		}
 		p := Packet{Owner: o, Protocol: s.Protocol, Local: endpoint(s.Local), Remote: endpoint(s.Remote)}
 		p.Owner.Cookie = s.Cookie
-		if s.Protocol == flow.TCP && listening[s.Local.Port()] {
+		if s.Protocol == flow.TCP && listening[place{s.Netns, s.Local.Port()}] {
 			p.Direction = flow.In
 		}
 		e.recalled(flowOf(p, e.identify(o)), o, was)
@@ -356,7 +365,11 @@ func endpoint(a netip.AddrPort) flow.Endpoint {
 func (e *Engine) recalled(f flow.Flow, o bpf.Owner, was *rule.Set) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.live.Get(traffic.KeyOf(&f)) != nil || e.waiting.ofSocket[f.Cookie] != nil {
+	l := e.live.Get(traffic.KeyOf(&f))
+	if l != nil && f.Direction == flow.In && l.Listener == 0 {
+		l.Listener = f.Cookie // taken up: it has been accepted
+	}
+	if l != nil || e.waiting.ofSocket[f.Cookie] != nil {
 		return
 	}
 	e.name(&f)

@@ -32,19 +32,21 @@ type Kernel interface {
 
 // Socket is an open TCP or UDP socket.
 type Socket struct {
+	Netns    uint64 // names another network namespace; 0: the service's own
 	Cookie   uint64
 	Protocol flow.Protocol
 	Local    netip.AddrPort
 	Remote   netip.AddrPort // without a port if it is not connected
 }
 
-// Sockets are the open sockets of the machine.
+// Sockets are the open sockets of the machine, in whichever network namespace.
 type Sockets interface {
 	// End closes those that which names; their programs see an error at once. It shows
-	// which every socket, and returns how many were closed.
+	// which every socket, of each namespace those first that are connected to nobody, and
+	// returns how many were closed.
 	End(which func(Socket) bool) (int, error)
-	// Locals tells the local end of every open socket, by cookie.
-	Locals() (map[uint64]netip.AddrPort, error)
+	// Locals tells the local ends of those open sockets, by cookie.
+	Locals(of map[uint64]bool) (map[uint64]netip.AddrPort, error)
 }
 
 // Processes says who. process.Tracker is one.
@@ -79,6 +81,8 @@ type Store interface {
 	PutMissed(...prompt.Prompt) error
 	DeleteMissed(ids ...string) error
 	AppendFlows([]flow.Flow) error
+	// OpenFlows is the flows that were open when they were written last, by an earlier run.
+	OpenFlows() ([]flow.Flow, error)
 	History(since time.Time, program string, verdict flow.Verdict, limit int, f func(flow.Flow) bool) error
 	Backup(io.Writer) error
 	Restore(io.Reader) error

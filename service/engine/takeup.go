@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"time"
+
+	"sekisho/app/flow"
+	"sekisho/service/bpf"
+)
+
+// A flow goes on while the service ends and begins again: it stays the same flow in the
+// history, the kernel has counted on, and what it told meanwhile waits in its ring.
+
+// takeUp makes the flows live that an earlier run left open; goesOn says whether the kernel
+// kept its part since then. Else they are over: with the machine, or with what was counted.
+// It is called with mu held, before the first of the kernel's events is read.
+func (e *Engine) takeUp(goesOn bool) {
+	open, err := e.c.Store.OpenFlows()
+	if err != nil {
+		e.c.Log.Warn("flows of an earlier run stay open in the history", "err", err)
+		return
+	}
+	var known time.Time // what is last known of that run
+	for i := range open {
+		if known.Before(open[i].Time) {
+			known = open[i].Time
+		}
+	}
+	for i := range open {
+		f := &open[i]
+		if p, ok := e.c.Processes.Find(f.Process.ProcessID); ok && p.ExecID == f.Process.ExecID && p.UID == f.Process.UID {
+			f.Process = p
+		}
+		if goesOn && e.live.Put(f) != nil {
+			e.taken = append(e.taken, f.Cookie)
+			continue
+		}
+		f.State, f.Ended = flow.Closed, known
+		e.note(f)
+	}
+}
+
+// endMissing ends what was taken up and has no socket any more, after all that the kernel
+// told was read.
+func (e *Engine) endMissing() {
+	e.drain()
+	e.mu.Lock()
+	taken := e.taken
+	e.taken = nil
+	e.mu.Unlock()
+	for _, cookie := range taken {
+		if _, there := e.c.Kernel.OwnerOfSocket(cookie); !there {
+			e.Closed(bpf.Closed{Cookie: cookie, Several: true})
+		}
+	}
+}
