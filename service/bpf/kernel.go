@@ -44,6 +44,7 @@ var _ io.Closer = (*Kernel)(nil)
 
 // Classifier is the programs that nftables asks about each packet, by file descriptor.
 type Classifier struct {
+	GoesOn            int // of what may leave, what needs no close look
 	Allowed, Blocked  int // may leave; is to be refused
 	Arrives, Stopped  int // may be delivered; is to be dropped
 	Passes, PassesNot int // may be forwarded; is to be refused
@@ -54,7 +55,7 @@ type Classifier struct {
 func (k *Kernel) Classifier() Classifier {
 	p := &k.objs.kernelPrograms
 	return Classifier{
-		Allowed: p.Allowed.FD(), Blocked: p.Blocked.FD(), Arrives: p.Arrives.FD(), Stopped: p.Stopped.FD(),
+		GoesOn: p.GoesOnThere.FD(), Allowed: p.Allowed.FD(), Blocked: p.Blocked.FD(), Arrives: p.Arrives.FD(), Stopped: p.Stopped.FD(),
 		Passes: p.Passes.FD(), PassesNot: p.PassesNot.FD(), Answer: p.Answer.FD(),
 	}
 }

@@ -69,11 +69,9 @@ type kernelConversation struct {
 	Port            uint16
 	Protocol        uint8
 	Direction       uint8
-	Verdict         uint32
-	Generation      uint64
-	Start           uint64
-	Tgid            uint32
 	ExecId          uint32
+	Start           uint64
+	Stamp           uint64
 	Sent            uint64
 	Received        uint64
 	PacketsSent     uint64
@@ -319,10 +317,9 @@ type kernelSocketState struct {
 	AskedUntil uint64
 	AskedPort  uint16
 	Port       uint16
-	Protocol   uint8
-	Pad        [3]uint8
 	Flags      uint32
-	Pad2       uint32
+	Protocol   uint8
+	Pad        [7]uint8
 	Inner      uint64
 	Told       uint64
 	First      kernelConversation
@@ -393,6 +390,7 @@ const (
 	kernelProgFrameBare          = "frame_bare"
 	kernelProgFrameEthernet      = "frame_ethernet"
 	kernelProgFrameUnknown       = "frame_unknown"
+	kernelProgGoesOnThere        = "goes_on_there"
 	kernelProgOnExec             = "on_exec"
 	kernelProgOnExecClassic      = "on_exec_classic"
 	kernelProgOnExit             = "on_exit"
@@ -494,6 +492,7 @@ type kernelProgramSpecs struct {
 	FrameBare     *ebpf.ProgramSpec `ebpf:"frame_bare"`
 	FrameEthernet *ebpf.ProgramSpec `ebpf:"frame_ethernet"`
 	FrameUnknown  *ebpf.ProgramSpec `ebpf:"frame_unknown"`
+	GoesOnThere   *ebpf.ProgramSpec `ebpf:"goes_on_there"`
 	OnExec        *ebpf.ProgramSpec `ebpf:"on_exec"`
 	OnExecClassic *ebpf.ProgramSpec `ebpf:"on_exec_classic"`
 	OnExit        *ebpf.ProgramSpec `ebpf:"on_exit"`
@@ -690,6 +689,7 @@ type kernelPrograms struct {
 	FrameBare     *ebpf.Program `ebpf:"frame_bare"`
 	FrameEthernet *ebpf.Program `ebpf:"frame_ethernet"`
 	FrameUnknown  *ebpf.Program `ebpf:"frame_unknown"`
+	GoesOnThere   *ebpf.Program `ebpf:"goes_on_there"`
 	OnExec        *ebpf.Program `ebpf:"on_exec"`
 	OnExecClassic *ebpf.Program `ebpf:"on_exec_classic"`
 	OnExit        *ebpf.Program `ebpf:"on_exit"`
@@ -723,6 +723,7 @@ func (p *kernelPrograms) Close() error {
 		p.FrameBare,
 		p.FrameEthernet,
 		p.FrameUnknown,
+		p.GoesOnThere,
 		p.OnExec,
 		p.OnExecClassic,
 		p.OnExit,

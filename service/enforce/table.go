@@ -73,6 +73,7 @@ func (t Table) Apply() error {
 	goesOn := append(protocol(unix.IPPROTO_TCP), flagsNot(0x02, 0x02)...)
 	add(out, goesOn, accept())
 	if !t.Scope.All {
+		add(out, program(t.Classifier.GoesOn), accept())
 		add(out, outside(t.Scope), accept())
 	}
 	add(out, program(t.Classifier.Allowed), accept())

@@ -86,12 +86,14 @@ static __always_inline bool goes_on_leaving(struct __sk_buff *skb)
 	default:
 		return false;
 	}
-	if (s->first.protocol == PROTO_TCP)
-		return true;
-	/* Whoever sends is in the call. Read who before what: remember writes them the other way round. */
-	struct task_struct *t = bpf_get_current_task_btf();
-	return s->first.protocol == PROTO_UDP && s->first.port != 53 && s->first.tgid == t->tgid &&
-	       s->first.exec_id == (__u32)t->self_exec_id && s->first.start == t->group_leader->start_boottime && first_passes(s);
+	/* Who sends a datagram is in the call. */
+	return s->first.protocol == PROTO_TCP || (s->first.protocol == PROTO_UDP && s->first.port != 53 && first_is_ours(s));
+}
+
+/* Asked before it is looked up whether a socket is in scope, where only some are. */
+SEC("socket") int goes_on_there(struct __sk_buff *skb)
+{
+	return goes_on_leaving(skb);
 }
 
 SEC("socket") int allowed(struct __sk_buff *skb)

@@ -65,23 +65,35 @@ static __always_inline bool same_user(const struct owner *a, const struct owner 
 	return a->tgid == b->tgid && a->start == b->start && a->exec_id == b->exec_id;
 }
 
-static __always_inline bool is_current(const struct conversation *c, const struct owner *o, __u64 generation)
+/* Generation, process and verdict in one word, so that nobody can find one program's verdict
+ * with another's name, or an old one as if it were new, however many write at once: whoever
+ * reads a stamp that isn't of the start and exec_id beside it decides anew. */
+static __always_inline __u64 stamp_of(__u64 generation, __u32 tgid, __u32 v)
 {
-	return c->generation == generation && c->tgid == o->tgid && c->start == o->start && c->exec_id == o->exec_id;
+	return generation << 32 | tgid << 2 | v;
+}
+
+static __always_inline __u32 last_verdict(const struct conversation *c)
+{
+	return c->stamp & 3;
+}
+
+/* What was decided of a conversation for this user; ASK: nothing that still holds. */
+static __always_inline __u32 decided(const struct conversation *c, __u32 tgid, __u64 start, __u32 exec_id, __u64 generation)
+{
+	__u64 v = *(volatile __u64 *)&c->stamp ^ stamp_of(generation, tgid, 0);
+	return v < 4 && c->start == start && c->exec_id == exec_id ? v : ASK;
 }
 
 /* Keeps what was decided, and tells the service if that is news. */
 static __always_inline void remember(struct conversation *c, const struct owner *o, const struct ends *e, __u32 v, __u64 generation)
 {
-	bool news = c->verdict != v || c->tgid != o->tgid || c->start != o->start || c->exec_id != o->exec_id;
-	/* In this order: who reads it meanwhile on another processor must not find one program's
-	 * verdict with another's name. */
-	*(volatile __u64 *)&c->generation = 0;
-	*(volatile __u32 *)&c->verdict = v;
+	__u64 before = c->stamp, now = stamp_of(generation, o->tgid, v);
+	bool news = (__u32)before != (__u32)now || c->start != o->start || c->exec_id != o->exec_id;
+	*(volatile __u64 *)&c->stamp = 0;
 	*(volatile __u64 *)&c->start = o->start;
-	*(volatile __u32 *)&c->tgid = o->tgid;
 	*(volatile __u32 *)&c->exec_id = o->exec_id;
-	*(volatile __u64 *)&c->generation = generation;
+	*(volatile __u64 *)&c->stamp = now;
 	if (news)
 		show_flow(o, e, v);
 }
@@ -122,14 +134,9 @@ __noinline __u32 judge(struct socket_state *s, const struct owner *o, struct end
 	struct conversation *c = conversation(s, e);
 	if (c) {
 		e->direction = c->direction;
-		/* Whose, before and after: another user's verdict may be written meanwhile. */
-		if (is_current(c, o, k->generation)) {
-			barrier();
-			__u32 v = *(volatile __u32 *)&c->verdict;
-			barrier();
-			if (is_current(c, o, k->generation))
-				return v;
-		}
+		__u32 v = decided(c, o->tgid, o->start, o->exec_id, k->generation);
+		if (v != ASK)
+			return v;
 	}
 	__u32 v = decide(o, e);
 	if (v != ALLOW && v != BLOCK)

@@ -153,6 +153,9 @@ static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	e->protocol = protocol == IPPROTO_MPTCP ? PROTO_TCP : protocol;
 	e->port = bpf_ntohs((__u16)ctx->user_port);
+	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
+	if (s && protocol == PROTO_UDP && with(&s->first, e) && first_is_ours(s))
+		return 1;
 	struct owner o = { .cookie = cookie };
 	current_owner(&o);
 	struct socket_state *whole = protocol == PROTO_TCP ? whole_mptcp(ctx) : 0;
@@ -167,7 +170,6 @@ static __noinline int to(struct bpf_sock_addr *ctx, struct ends *e)
 	if (is_foreign(bpf_get_netns_cookie(ctx)))
 		o.flags |= OWNER_FOREIGN;
 
-	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
 	if (!s && e->protocol == PROTO_TCP)
 		s = subflow(cookie, e);
 	if (!s) { /* made by the kernel, or before we were here */
@@ -344,7 +346,7 @@ SEC("cgroup/sock_release") int sock_release(struct bpf_sock *sk)
 	receives_no_more(s);
 	if (s->inner) {
 		struct socket_state *inner = bpf_map_lookup_elem(&sockets, &s->inner);
-		if (inner && (inner->first.verdict != ALLOW || inner->flags & SOCKET_SAID_ALL)) /* no last segment */
+		if (inner && (last_verdict(&inner->first) != ALLOW || inner->flags & SOCKET_SAID_ALL)) /* no last segment */
 			tell_close(s->inner, inner);
 		else if (inner)
 			inner->flags |= SOCKET_RELEASED;

@@ -18,7 +18,7 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type
 /* Other network namespaces whose packets can be held too, by cookie. */
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 1024); __type(key, __u64); __type(value, __u32); } namespaces SEC(".maps");
 /* A hash cleared at release, not an LRU: that could evict the owner of a socket in use. */
-struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 524288); __type(key, __u64); __type(value, struct socket_state); } sockets SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 262144); __type(key, __u64); __type(value, struct socket_state); } sockets SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 32768); __type(key, struct head); __type(value, struct held_packet); } held SEC(".maps");
 /* Packets that were held before then have been read from the queue; boot time in ns. */
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); } read_until SEC(".maps");

@@ -170,8 +170,17 @@ static __always_inline bool of_first6(const struct socket_state *s, const __u8 *
 static __always_inline bool first_passes(const struct socket_state *s)
 {
 	struct control *c = control();
-	return c && s->first.verdict == ALLOW && is_current(&s->first, &s->owner, c->generation) &&
-	       !(s->owner.flags & OWNER_FOREIGN);
+	const struct owner *o = &s->owner;
+	return c && decided(&s->first, o->tgid, o->start, o->exec_id, c->generation) == ALLOW && !(o->flags & OWNER_FOREIGN);
+}
+
+/* Whether the current task uses a socket and may send to its first conversation. */
+static __always_inline bool first_is_ours(const struct socket_state *s)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	const struct owner *o = &s->owner;
+	return o->tgid == t->tgid && o->exec_id == (__u32)t->self_exec_id &&
+	       o->start == t->group_leader->start_boottime && first_passes(s);
 }
 
 static __always_inline struct ends leaving(const struct packet *p)

@@ -307,7 +307,7 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		/* It gets a copy of all that is of its protocol: of that nobody is asked. What goes
 		 * wrong on the way to those that it talks to it may hear from anybody. */
 		struct control *k = control();
-		if (!c && s->first.verdict == ALLOW && is_error(&p))
+		if (!c && last_verdict(&s->first) == ALLOW && is_error(&p))
 			return 1;
 		if (c) {
 			if (judge(s, &s->owner, &e) != ALLOW)

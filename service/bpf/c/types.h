@@ -53,10 +53,9 @@ struct conversation {
 	__u16 port;
 	__u8 protocol; /* 0: there is none here */
 	__u8 direction;
-	__u32 verdict; /* the last one that was told; it counts while what follows is so */
-	__u64 generation;
-	__u64 start; /* of the process that it was decided for */
-	__u32 tgid, exec_id;
+	__u32 exec_id; /* with start: which execution of which process it was decided for */
+	__u64 start;
+	__u64 stamp; /* generation, process and verdict in one word: see `remember` */
 	__u64 sent, received; /* in bytes: payload of TCP and UDP, whole packets of the rest */
 	__u64 packets_sent, packets_received;
 	__u32 sent_to, received_to; /* sequence number of TCP up to which that is; 0: of nothing yet */
@@ -86,9 +85,8 @@ struct socket_state {
 	__u64 asked_until;
 	__u16 asked_port;
 	__u16 port; /* under which it is in `listeners`; 0: it is not */
-	__u8 protocol, pad[3];
 	__u32 flags;
-	__u32 pad2;
+	__u8 protocol, pad[7];
 	__u64 inner; /* cookie of the socket by which MPTCP connects; 0: none */
 	__u64 told;  /* when a packet of it was last told of as refused */
 	struct conversation first;
