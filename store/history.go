@@ -22,8 +22,10 @@ type HistoryFilter struct {
 
 // historyKey orders flows by time; the id tells flows of the same moment apart, and
 // the same flow is found again.
-func historyKey(f flow.Flow) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(stamp(f.Time))), f.ID...)
+func historyKey(f flow.Flow) []byte { return appendHistoryKey(nil, &f) }
+
+func appendHistoryKey(b []byte, f *flow.Flow) []byte {
+	return append(binary.BigEndian.AppendUint64(b, uint64(stamp(f.Time))), f.ID...)
 }
 
 // AppendFlows adds flows to the history in one write and removes the oldest beyond
@@ -41,15 +43,17 @@ func (s *Store) AppendFlows(flows []flow.Flow) error {
 			last[flows[i].ID] = i
 		}
 		var w flowWriter
-		for i, f := range flows {
+		var key []byte // bbolt keeps a copy
+		for i := range flows {
+			f := &flows[i]
 			if len(f.ID) > maxID {
 				return fmt.Errorf("flow %.20q %w", f.ID, errNoID)
 			}
 			if last[f.ID] != i {
 				continue
 			}
-			key := historyKey(f)
-			value, err := w.record(key, &flows[i])
+			key = appendHistoryKey(key[:0], f)
+			value, err := w.record(key, f)
 			if err != nil {
 				return err
 			}

@@ -84,9 +84,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		Ready: func() {
 			log.Info("ready", "version", version, "socket", *socket)
 			notify(log, "READY=1")
-			debug.SetGCPercent(50) // a service that idles in everybody's memory: small before fast
-			debug.FreeOSMemory()   // what reading the rules and the programs took
-			go giveBack(ctx)
+			go keepSmall(ctx)
 		},
 	})
 	if err != nil {
@@ -95,25 +93,34 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// giveBack returns the memory that a burst of connections took once it is over, until ctx
-// is done. Go does that by itself, but in minutes.
-func giveBack(ctx context.Context) {
-	const burst = 16 << 20 // bytes within a tick
+// room is how much more than lives a burst of connections may take before the collector
+// looks through everything, in bytes.
+const room = 16 << 20
+
+// keepSmall has the collector keep the service small, until ctx is done: it runs in
+// everybody's memory. What a burst took is returned once that is over. Go does that by
+// itself, but in minutes.
+func keepSmall(ctx context.Context) {
+	const percent = 50
+	debug.SetGCPercent(percent)
+	// Never touched, so that it takes no memory; the collector leaves room in proportion.
+	ballast := make([]byte, room*100/percent)
+	defer runtime.KeepAlive(ballast)
+	debug.FreeOSMemory() // what reading the rules and the programs took
 	t := time.NewTicker(10 * time.Second)
 	defer t.Stop()
 	var m runtime.MemStats
-	for before, busy := uint64(0), false; ; before = m.TotalAlloc {
+	runtime.ReadMemStats(&m)
+	for before, freed := m.TotalAlloc, m.TotalAlloc; ; before = m.TotalAlloc {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
 		runtime.ReadMemStats(&m)
-		if m.TotalAlloc-before > burst {
-			busy = true
-		} else if busy {
+		if calm := m.TotalAlloc-before < room; calm && m.TotalAlloc-freed > room/4 {
 			debug.FreeOSMemory()
-			busy = false
+			freed = m.TotalAlloc
 		}
 	}
 }

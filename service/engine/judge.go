@@ -94,12 +94,8 @@ func (e *Engine) identify(o bpf.Owner) *flow.Process {
 	case o.Forwarded:
 		return processOf(flow.ForwardedPath)
 	}
-	nobody := &flow.Process{ProcessID: o.Process, UID: o.UID, Program: flow.Program{Executable: o.Executable}}
-	if o.Missing {
-		nobody.UID = noUser
-	}
 	if o.Missing || o.Unknown {
-		return nobody
+		return nobody(o)
 	}
 	p, ok := e.c.Processes.Find(o.Process)
 	if ok && p.Executable.IsZero() {
@@ -107,12 +103,21 @@ func (e *Engine) identify(o bpf.Owner) *flow.Process {
 	}
 	// A process that has executed something else since is not the one that asked.
 	if !ok || p.Executable != o.Executable || p.ExecID != o.ExecID && p.ExecID != 0 {
-		return nobody
+		return nobody(o)
 	}
 	if p.UID != o.UID { // started as one user, acts as another: who acts counts
 		q := *p
 		q.UID, q.User = o.UID, ""
 		p = &q
+	}
+	return p
+}
+
+// nobody is a process of which nothing is sure but what the kernel says.
+func nobody(o bpf.Owner) *flow.Process {
+	p := &flow.Process{ProcessID: o.Process, UID: o.UID, Program: flow.Program{Executable: o.Executable}}
+	if o.Missing {
+		p.UID = noUser
 	}
 	return p
 }
