@@ -171,7 +171,12 @@ func endTrial() error {
 			}
 		}
 	}
-	n, err := enforce.End(func(enforce.Socket) bool { return true })
+	d, err := enforce.OpenDiag(0)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	n, err := d.End(func(enforce.Socket) bool { return true })
 	if err == nil && n != 2 {
 		err = fmt.Errorf("%d of 2 sockets were found", n)
 	}

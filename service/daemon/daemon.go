@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -328,27 +327,6 @@ func Cleanup(state string) error {
 // release lets packets pass first and the programs go after.
 func release(tag string) error {
 	return errors.Join(enforce.Remove(tag), bpf.RemovePins(tag))
-}
-
-// sockets adapts enforce's socket functions to what the engine needs.
-type sockets struct{}
-
-func (sockets) End(which func(engine.Socket) bool) (int, error) {
-	return enforce.End(func(s enforce.Socket) bool {
-		return which(engine.Socket{Cookie: s.Cookie, Protocol: s.Protocol, Local: s.Local, Remote: s.Remote})
-	})
-}
-
-func (sockets) Locals() (map[uint64]netip.AddrPort, error) {
-	all, err := enforce.Sockets()
-	if err != nil {
-		return nil, err
-	}
-	m := make(map[uint64]netip.AddrPort, len(all))
-	for _, s := range all {
-		m[s.Cookie] = s.Local
-	}
-	return m, nil
 }
 
 // memory adapts the store to what the engine needs.

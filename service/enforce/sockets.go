@@ -1,10 +1,12 @@
 package enforce
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -33,11 +35,11 @@ type Lookup struct{ c *netlink.Conn }
 
 // OpenLookup opens sock_diag in this network namespace.
 func OpenLookup() (*Lookup, error) {
-	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
+	d, err := OpenDiag(0)
 	if err != nil {
-		return nil, fmt.Errorf("open sock_diag: %w", err)
+		return nil, err
 	}
-	return &Lookup{c}, nil
+	return &Lookup{d.c}, nil
 }
 
 // Close ends it.
@@ -82,17 +84,28 @@ func (l *Lookup) Receiver(p flow.Protocol, local, remote netip.AddrPort, iface u
 	return 0, false, nil
 }
 
-// Sockets lists the TCP and UDP sockets of this network namespace.
-func Sockets() ([]Socket, error) {
-	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
+// Diag lists and ends sockets. Make it with OpenDiag; one goroutine uses it at a time.
+type Diag struct{ c *netlink.Conn }
+
+// OpenDiag opens sock_diag in the network namespace that is open as netns; 0 is the
+// caller's own.
+func OpenDiag(netns int) (*Diag, error) {
+	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, &netlink.Config{NetNS: netns})
 	if err != nil {
 		return nil, fmt.Errorf("open sock_diag: %w", err)
 	}
-	defer c.Close()
+	return &Diag{c}, nil
+}
+
+// Close ends it.
+func (d *Diag) Close() error { return d.c.Close() }
+
+// Sockets lists the TCP and UDP sockets, those first that are connected to nobody.
+func (d *Diag) Sockets() ([]Socket, error) {
 	var all []Socket
 	for _, p := range []flow.Protocol{flow.TCP, flow.UDP} {
 		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-			msgs, err := c.Execute(diagRequest(sockDiagByFamily, netlink.Request|netlink.Dump, family, p, [48]byte{}))
+			msgs, err := d.c.Execute(diagRequest(sockDiagByFamily, netlink.Request|netlink.Dump, family, p, [48]byte{}))
 			if err != nil {
 				return nil, fmt.Errorf("list %s sockets: %w", p, err)
 			}
@@ -103,28 +116,26 @@ func Sockets() ([]Socket, error) {
 			}
 		}
 	}
+	slices.SortStableFunc(all, func(a, b Socket) int {
+		return cmp.Compare(min(1, a.Remote.Port()), min(1, b.Remote.Port()))
+	})
 	return all, nil
 }
 
 // End closes the sockets for which which says so; their programs see ECONNABORTED.
 // It returns how many it ended.
-func End(which func(Socket) bool) (int, error) {
-	all, err := Sockets()
+func (d *Diag) End(which func(Socket) bool) (int, error) {
+	all, err := d.Sockets()
 	if err != nil {
 		return 0, err
 	}
-	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
-	if err != nil {
-		return 0, fmt.Errorf("open sock_diag: %w", err)
-	}
-	defer c.Close()
 	n := 0
 	var errs []error
 	for _, s := range all {
 		if !which(s) {
 			continue
 		}
-		_, err := c.Execute(diagRequest(sockDestroy, netlink.Request|netlink.Acknowledge, s.Family, s.Protocol, s.id))
+		_, err := d.c.Execute(diagRequest(sockDestroy, netlink.Request|netlink.Acknowledge, s.Family, s.Protocol, s.id))
 		if err != nil && !errors.Is(err, unix.ENOENT) { // gone by itself
 			errs = append(errs, fmt.Errorf("end a socket to %s: %w", s.Remote, err))
 			continue

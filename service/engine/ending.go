@@ -47,7 +47,7 @@ const judged = 2048
 
 // forbidden finds those of flows that are blocked now, and says so in them.
 func (e *Engine) forbidden(all []*traffic.Live) *cuts {
-	c := newCuts()
+	c := newCuts(e.c.Kernel.OwnerOfSocket)
 	for len(all) > 0 {
 		n := min(len(all), judged)
 		e.mu.Lock()
@@ -126,10 +126,14 @@ func (e *Engine) allowedBefore(f *flow.Flow, was *rule.Set) flow.Decision {
 // cuts are flows that are to end, as their sockets are found.
 type cuts struct {
 	sockets map[uint64]*traffic.Live      // connections
-	ends    map[ends]*traffic.Live        // connections that may have a socket that we don't know yet
+	ends    map[ends][]*traffic.Live      // connections that may have a socket that we don't know yet
 	peers   map[traffic.Key]*traffic.Live // datagrams
 	others  []*traffic.Live               // what has no connection that could be cut
 	done    map[*traffic.Live]bool
+	// listens says where sockets listen, and owner whose a socket is: an address may be
+	// another machine's in each network namespace.
+	listens map[uint64]uint64
+	owner   func(cookie uint64) (bpf.Owner, bool)
 }
 
 // ends are those of a connection that arrived.
@@ -142,10 +146,10 @@ func endsOf(l *traffic.Live) ends {
 	return ends{l.Local.Port, netip.AddrPortFrom(l.Remote.Addr, l.Remote.Port)}
 }
 
-func newCuts() *cuts {
+func newCuts(owner func(cookie uint64) (bpf.Owner, bool)) *cuts {
 	return &cuts{
-		sockets: map[uint64]*traffic.Live{}, ends: map[ends]*traffic.Live{}, peers: map[traffic.Key]*traffic.Live{},
-		done: map[*traffic.Live]bool{},
+		sockets: map[uint64]*traffic.Live{}, ends: map[ends][]*traffic.Live{}, peers: map[traffic.Key]*traffic.Live{},
+		done: map[*traffic.Live]bool{}, listens: map[uint64]uint64{}, owner: owner,
 	}
 }
 
@@ -158,7 +162,7 @@ func (c *cuts) add(l *traffic.Live) {
 		c.others = append(c.others, l)
 		c.peers[traffic.Key{Cookie: l.Cookie, Remote: remote, Protocol: l.Protocol}] = l
 	case l.Arriving(): // its cookie is the listener's
-		c.ends[endsOf(l)] = l
+		c.ends[endsOf(l)] = append(c.ends[endsOf(l)], l)
 	default:
 		c.sockets[l.Cookie] = l
 	}
@@ -168,13 +172,14 @@ func (c *cuts) add(l *traffic.Live) {
 // kernel judges each of its packets.
 func (c *cuts) has(s Socket) bool {
 	if s.Remote.Port() == 0 {
+		c.listens[s.Cookie] = s.Netns
 		return false
 	}
 	remote := netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port())
 	var l *traffic.Live
 	if s.Protocol == flow.TCP {
 		if l = c.sockets[s.Cookie]; l == nil {
-			l = c.ends[ends{s.Local.Port(), remote}]
+			l = c.arrived(s, c.ends[ends{s.Local.Port(), remote}])
 		}
 	} else {
 		l = c.peers[traffic.Key{Cookie: s.Cookie, Remote: remote, Protocol: s.Protocol}]
@@ -183,6 +188,21 @@ func (c *cuts) has(s Socket) bool {
 		c.done[l] = true
 	}
 	return l != nil
+}
+
+// arrived finds which of flows came to s. In another network namespace than ours it is
+// certain only by where the listener is, or by whose s is if that is gone.
+func (c *cuts) arrived(s Socket, flows []*traffic.Live) *traffic.Live {
+	for _, l := range flows {
+		netns, listens := c.listens[l.Cookie]
+		if listens && netns == s.Netns || !listens && s.Netns == 0 {
+			return l
+		}
+		if o, ok := c.owner(s.Cookie); ok && !listens && l.Process.ProcessID == o.Process {
+			return l
+		}
+	}
+	return nil
 }
 
 // cut closes what is forbidden. What has no connection is over as far as it is shown.

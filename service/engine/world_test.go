@@ -206,7 +206,7 @@ func (s *fakeSockets) End(which func(Socket) bool) (int, error) {
 	return n, nil
 }
 
-func (s *fakeSockets) Locals() (map[uint64]netip.AddrPort, error) { return nil, nil }
+func (s *fakeSockets) Locals(map[uint64]bool) (map[uint64]netip.AddrPort, error) { return nil, nil }
 
 func (s *fakeSockets) left() int {
 	s.mu.Lock()
