@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ func newCountScene(t *testing.T) *countScene {
 const speech = `
 import socket, struct, sys, time
 THERE = (ADDRESS, PORT)
+socket.setdefaulttimeout(15)
 def connect():
     c = socket.socket(FAMILY, socket.SOCK_STREAM, PROTOCOL)
     c.connect((ADDRESS, PORT))
@@ -83,35 +85,55 @@ type talker struct {
 // everything.
 func (s *countScene) talk(home bool, head, text string) *talker {
 	s.t.Helper()
-	s.number++
-	k := &talker{t: s.t, file: filepath.Join(s.Dir, fmt.Sprintf("talk%d.py", s.number))}
-	if err := os.WriteFile(k.file, []byte(head+speech+text), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
+	k := s.talker(head, text)
 	if home {
 		s.addRule(rule.Rule{Action: rule.Allow, Direction: rule.Both, Program: rule.Program{Path: s.python, Script: k.file}})
 		k.Command = s.Home.Command(s.t.Context(), s.python, k.file).Filtered()
 	} else {
 		k.Command = s.Remote.Command(s.t.Context(), s.python, k.file)
 	}
+	k.start()
+	return k
+}
+
+// older is talk at home, where there is no service yet.
+func (s *countScene) older(head, text string) *talker {
+	s.t.Helper()
+	k := s.talker(head, text)
+	k.Command = s.Home.Command(s.t.Context(), s.python, k.file).Filtered()
+	k.start()
+	return k
+}
+
+func (s *countScene) talker(head, text string) *talker {
+	s.t.Helper()
+	s.number++
+	k := &talker{t: s.t, file: filepath.Join(s.Dir, fmt.Sprintf("talk%d.py", s.number))}
+	if err := os.WriteFile(k.file, []byte(head+speech+text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return k
+}
+
+func (k *talker) start() {
+	k.t.Helper()
 	k.Stderr = os.Stderr
 	in, input, err := os.Pipe()
 	if err != nil {
-		s.t.Fatal(err)
+		k.t.Fatal(err)
 	}
 	k.Stdin, k.input = in, input
 	out, err := k.StdoutPipe()
 	if err != nil {
-		s.t.Fatal(err)
+		k.t.Fatal(err)
 	}
 	k.lines = bufio.NewScanner(out)
 	err = k.Start()
 	_ = in.Close()
 	if err != nil {
-		s.t.Fatal(err)
+		k.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = input.Close() })
-	return k
+	k.t.Cleanup(func() { _ = input.Close() })
 }
 
 // ready waits until the script says so.
@@ -127,6 +149,35 @@ func (k *talker) end() {
 	if err := k.Wait(); err != nil {
 		k.t.Errorf("%s: %v", k.file, err)
 	}
+}
+
+// kill ends a script that goes on for ever.
+func (k *talker) kill() {
+	k.t.Helper()
+	if err := k.Process.Kill(); err != nil {
+		k.t.Fatal(err)
+	}
+	_ = k.Wait()
+}
+
+// follow is what is told of a script's flow until it was told of n times.
+func (s *scene) follow(file string, n int) []flow.Flow {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	var seen []flow.Flow
+	err := s.api.FollowConnections(ctx, func(f flow.Flow) {
+		if len(seen) < n && len(of(file, []flow.Flow{f})) == 1 {
+			seen = append(seen, f)
+		}
+		if len(seen) == n {
+			cancel()
+		}
+	})
+	if len(seen) < n {
+		s.t.Fatalf("told of %d times, want %d; %v", len(seen), n, err)
+	}
+	return seen
 }
 
 // live lists the open flows of a script, or program.

@@ -366,8 +366,13 @@ func (e *Engine) recalled(f flow.Flow, o bpf.Owner, was *rule.Set) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	l := e.live.Get(traffic.KeyOf(&f))
-	if l != nil && f.Direction == flow.In && l.Listener == 0 {
-		l.Listener = f.Cookie // taken up: it has been accepted
+	if l == nil && f.Direction == flow.Out { // its listener may be gone
+		in := f
+		in.Direction = flow.In
+		l = e.live.Get(traffic.KeyOf(&in))
+	}
+	if l != nil && l.Arriving() {
+		l.Listener = f.Cookie // it has been accepted
 	}
 	if l != nil || e.waiting.ofSocket[f.Cookie] != nil {
 		return

@@ -53,3 +53,28 @@ func (e *Engine) endMissing() {
 		}
 	}
 }
+
+// teachTaken tells the kernel in time what is decided of those flows that ask for it with
+// each packet: nobody reads the queue yet that would hold it. It is called with mu held.
+func (e *Engine) teachTaken() error {
+	for _, cookie := range e.taken {
+		o, there := e.c.Kernel.OwnerOfSocket(cookie)
+		if !there {
+			continue
+		}
+		o.Cookie = cookie
+		for l := range e.live.Of(cookie) {
+			if l.Protocol == flow.TCP || l.State != flow.Open || o.Process != l.Process.ProcessID || o.ExecID != l.Process.ExecID {
+				continue
+			}
+			f := l.Flow
+			if f.Decision = e.decide(&f, o); f.Decision.Verdict != flow.Allow {
+				continue
+			}
+			if err := e.teachFlow(&f, o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -55,7 +55,7 @@ func (e *Engine) refresh() error {
 		for exe, p := range e.programs {
 			all[exe] = e.judgeProgram(exe, p)
 		}
-		err = errors.Join(e.c.Kernel.SetPrograms(all), e.expectFlows(), e.teachRetries())
+		err = errors.Join(e.c.Kernel.SetPrograms(all), e.expectFlows(), e.teachRetries(), e.teachTaken())
 	}
 	if err = errors.Join(err, e.c.Kernel.SetControl(e.control)); err != nil {
 		return fmt.Errorf("tell the kernel what is decided: %w", err)

@@ -126,6 +126,17 @@ func (t *Table) Close(cookie uint64) []*Live {
 	return all
 }
 
+// Of goes through the flows of a socket, the newest first.
+func (t *Table) Of(cookie uint64) iter.Seq[*Live] {
+	return func(yield func(*Live) bool) {
+		for l := t.sockets[cookie]; l != nil; l = l.next {
+			if !yield(l) {
+				return
+			}
+		}
+	}
+}
+
 // Sockets goes through the cookies of all sockets, each with one of its flows.
 func (t *Table) Sockets() iter.Seq2[uint64, *Live] {
 	return func(yield func(uint64, *Live) bool) {
