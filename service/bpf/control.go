@@ -100,13 +100,9 @@ func (k *Kernel) SetPrograms(all map[flow.Executable]ProgramVerdict) error {
 
 // Programs calls f for each program that the kernel knows.
 func (k *Kernel) Programs(f func(flow.Executable, ProgramVerdict)) error {
-	var e kernelExecutable
-	var p kernelProgram
-	it := k.objs.Programs.Iterate()
-	for it.Next(&e, &p) {
-		f(fromExecutable(e), ProgramVerdict{p.Generation, p.Id, Verdict(p.Verdict[flow.Out]), Verdict(p.Verdict[flow.In]), p.PerProcess != 0})
-	}
-	return it.Err()
+	return walk(k.objs.Programs, func(e *kernelExecutable, p *kernelProgram) {
+		f(fromExecutable(*e), ProgramVerdict{p.Generation, p.Id, Verdict(p.Verdict[flow.Out]), Verdict(p.Verdict[flow.In]), p.PerProcess != 0})
+	})
 }
 
 // ForgetProgram removes what is known of a program.

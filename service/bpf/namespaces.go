@@ -26,14 +26,9 @@ func (k *Kernel) HoldNoMore(netns uint64) error {
 
 // HoldOwnOnly takes every Hold back, an earlier start's too.
 func (k *Kernel) HoldOwnOnly() error {
-	var cookie uint64
-	var one uint32
 	var all []uint64
-	it := k.objs.Namespaces.Iterate()
-	for it.Next(&cookie, &one) {
-		all = append(all, cookie)
-	}
-	errs := []error{it.Err()}
+	err := walk(k.objs.Namespaces, func(cookie *uint64, _ *uint32) { all = append(all, *cookie) })
+	errs := []error{err}
 	for _, c := range all {
 		errs = append(errs, k.HoldNoMore(c))
 	}

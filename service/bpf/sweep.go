@@ -13,21 +13,18 @@ import (
 // program accepted it, or one that the kernel made for itself or for MPTCP. Of the rest the
 // kernel tells the end. open reports whether a socket still exists, by its cookie.
 func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error {
-	var cookie uint64
-	var s kernelSocketState
 	var gone []Closed
 	ports := map[uint64]kernelListenerKey{} // by cookie
-	it := k.objs.Sockets.Iterate()
-	for it.Next(&cookie, &s) {
-		if !endsQuietly(&s) || open(cookie) {
-			continue
+	err := walk(k.objs.Sockets, func(cookie *uint64, s *kernelSocketState) {
+		if !endsQuietly(s) || open(*cookie) {
+			return
 		}
 		if s.Port != 0 {
-			ports[cookie] = kernelListenerKey{Port: s.Port, Protocol: s.Protocol}
+			ports[*cookie] = kernelListenerKey{Port: s.Port, Protocol: s.Protocol}
 		}
 		t := fromConversation(&s.First)
-		gone = append(gone, Closed{Cookie: cookie, Bytes: t.Bytes, Packets: t.Packets, Several: s.Flags&uint32(kernelSocketFlagSOCKET_SEVERAL) != 0})
-	}
+		gone = append(gone, Closed{Cookie: *cookie, Bytes: t.Bytes, Packets: t.Packets, Several: s.Flags&uint32(kernelSocketFlagSOCKET_SEVERAL) != 0})
+	})
 	for _, c := range gone {
 		if k.objs.Sockets.Delete(c.Cookie) != nil {
 			continue // its end was told meanwhile
@@ -44,7 +41,7 @@ func (k *Kernel) Sweep(open func(cookie uint64) bool, closed func(Closed)) error
 			_ = k.objs.Listeners.Put(&p, &l)
 		}
 	}
-	return errors.Join(it.Err(), k.sweepConversations())
+	return errors.Join(err, k.sweepConversations())
 }
 
 // endsQuietly reports whether no hook may see the socket's end. Who forgets one that is
@@ -57,16 +54,13 @@ func endsQuietly(s *kernelSocketState) bool {
 
 // sweepConversations forgets those of sockets that are gone, which nobody was told of.
 func (k *Kernel) sweepConversations() error {
-	var key kernelConversationKey
-	var c kernelConversation
 	var gone []kernelConversationKey
-	it := k.objs.Conversations.Iterate()
-	for it.Next(&key, &c) {
+	err := walk(k.objs.Conversations, func(key *kernelConversationKey, _ *kernelConversation) {
 		if _, there := k.OwnerOfSocket(key.Cookie); !there {
-			gone = append(gone, key)
+			gone = append(gone, *key)
 		}
-	}
-	errs := []error{it.Err()}
+	})
+	errs := []error{err}
 	for _, key := range gone {
 		if err := k.objs.Conversations.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			errs = append(errs, err)

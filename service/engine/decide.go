@@ -24,10 +24,8 @@ func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 	if l := e.live.Get(traffic.KeyOf(f)); l != nil && ofItself(l.Decision) && sameUser(l.Process, f.Process) {
 		return l.Decision
 	}
-	if len(e.retries) > 0 { // nearly never
-		if r := e.retries[retryOf(f)]; r != nil {
-			return r.decision
-		}
+	if r := e.retryFor(f); r != nil {
+		return r.decision
 	}
 	if n := e.preset(f); n != "" {
 		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}

@@ -24,7 +24,7 @@ func (e *Engine) endForbidden() {
 		return
 	}
 	e.end.runs = true
-	go e.endAll()
+	e.aside.do(e.endAll)
 }
 
 func (e *Engine) endAll() {

@@ -44,6 +44,7 @@ type Config struct {
 type Engine struct {
 	c     Config
 	epoch string // makes ids unique over restarts
+	aside asides
 
 	saving sync.Mutex // one change of the rules or the mode at a time; taken before mu
 
@@ -64,6 +65,7 @@ type Engine struct {
 	proofs   proofs
 
 	waiting waitingFlows
+	letsGo  bool // nothing waits any more
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
@@ -244,6 +246,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			e.letGo()
 			<-saved
+			e.aside.end()
 			e.sumApproved()
 			e.save()
 			return nil
@@ -297,7 +300,7 @@ func (e *Engine) letGo() {
 	for _, w := range e.waiting.flows {
 		w.give(Held.Drop, e.c.Log)
 	}
-	e.waiting = newWaitingFlows()
+	e.waiting, e.letsGo = newWaitingFlows(), true
 }
 
 // save writes hits and history, and which files rules are about.

@@ -22,10 +22,12 @@ func (e *Engine) judge(p Packet) {
 	process := e.identify(p.Owner)
 	f := flowOf(p, process)
 	if e.needsFile(process) {
-		go func() { // a large file must not hold up the others
+		if !e.aside.do(func() { // a large file must not hold up the others
 			f.Process = e.prove(e.withSum(process))
 			e.settle(&f, p)
-		}()
+		}) {
+			e.drop(p)
+		}
 		return
 	}
 	e.settle(&f, p)
@@ -39,12 +41,21 @@ func (e *Engine) settle(f *flow.Flow, p Packet) {
 	if done {
 		return
 	}
-	go func() { // what a person is shown is read from disks that may be slow
+	if !e.aside.do(func() { // what a person is shown is read from disks that may be slow
 		facts := e.look(f)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.pass(f, p, facts)
-	}()
+	}) {
+		e.drop(p)
+	}
+}
+
+// drop drops a packet that nobody will decide about any more.
+func (e *Engine) drop(p Packet) {
+	if p.Held != nil {
+		give([]Held{p.Held}, Held.Drop, e.c.Log)
+	}
 }
 
 // facts are what a person should know of a flow, beside the flow.
@@ -63,9 +74,11 @@ func (e *Engine) pass(f *flow.Flow, p Packet, seen *facts) bool {
 	if d.Verdict == flow.Waiting && waits {
 		// Two share a socket and say something to the same end: one question at a time.
 		e.counters.OverLimit++
-		if p.Held != nil {
-			give([]Held{p.Held}, Held.Drop, e.c.Log)
-		}
+		e.drop(p)
+		return true
+	}
+	if d.Verdict == flow.Waiting && e.letsGo {
+		e.drop(p)
 		return true
 	}
 	if d.Verdict == flow.Waiting {

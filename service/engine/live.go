@@ -53,7 +53,7 @@ func (e *Engine) Decided(k bpf.Flow) {
 	}
 	f.Decision = d
 	e.use(d)
-	if r := e.retries[retryOf(&f)]; r != nil && r.decision == d {
+	if r := e.retryFor(&f); r != nil && r.decision == d {
 		e.teach(&f, k.Owner) // the rest of this very flow
 		e.usedRetry(&f)
 	}

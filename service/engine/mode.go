@@ -102,7 +102,7 @@ func (e *Engine) endModeSpan() {
 	}
 	e.mu.Unlock()
 	if over {
-		go e.saveMode() // the disk may be slow
+		e.aside.do(e.saveMode) // the disk may be slow
 	}
 }
 

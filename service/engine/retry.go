@@ -107,14 +107,18 @@ func (e *Engine) forgetRetry(r *retry) {
 	}
 }
 
+// retryFor is the answer that is kept for f, nil if there is none.
+func (e *Engine) retryFor(f *flow.Flow) *retry {
+	if len(e.retries) == 0 { // nearly always
+		return nil
+	}
+	return e.retries[retryOf(f)]
+}
+
 // usedRetry takes back an answer for one attempt, which f was.
 func (e *Engine) usedRetry(f *flow.Flow) {
-	if len(e.retries) == 0 {
-		return
-	}
-	k := retryOf(f)
-	if r := e.retries[k]; r != nil && r.once && r.decision.Verdict == flow.Allow {
-		delete(e.retries, k)
+	if r := e.retryFor(f); r != nil && r.once && r.decision.Verdict == flow.Allow {
+		delete(e.retries, retryOf(f))
 		e.forgetRetry(r)
 	}
 }

@@ -41,7 +41,7 @@ func (e *Engine) refresh() error {
 	e.control.Loopback = e.loopback()
 	e.control.DHCP = e.presetOn(presetDHCP)
 	e.taught = newTaught()
-	if len(e.programs) > maxPrograms {
+	if len(e.programs) >= maxPrograms {
 		e.forgetPrograms()
 	}
 	e.expect()
@@ -287,6 +287,12 @@ func peerOf(f *flow.Flow) bpf.Peer {
 // subject is whom the kernel's decisions about f are about, and what it does with all
 // flows of theirs in f's direction. It sees to it that the kernel knows them.
 func (e *Engine) subject(f *flow.Flow, o bpf.Owner) (bpf.Subject, bpf.Verdict, error) {
+	if e.programs[o.Executable] == nil && len(e.programs) >= maxPrograms {
+		// Somebody executes many copies of a file. What is in use is told anew.
+		if err := e.refresh(); err != nil {
+			return bpf.Subject{}, bpf.Depends, err
+		}
+	}
 	p := e.programOf(o.Executable, f.Process.Path)
 	if p.generation != e.control.Generation {
 		if err := e.c.Kernel.SetProgram(o.Executable, e.judgeProgram(o.Executable, p)); err != nil {

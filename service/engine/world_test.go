@@ -290,6 +290,7 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(func() {
 		w.settled()
 		w.e.letGo()
+		w.e.aside.end()
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
