@@ -154,6 +154,8 @@ type StatusJSON struct {
 
 // ProblemJSON is one problem of a status.
 type ProblemJSON struct {
+	Code  string    `json:"code,omitempty"`
+	Value string    `json:"value,omitempty"`
 	What  string    `json:"what"`
 	Since time.Time `json:"since,omitzero"`
 	Do    string    `json:"do,omitempty"`
@@ -166,7 +168,7 @@ func ToStatusJSON(s Status) StatusJSON {
 		Rules: s.Rules, Waiting: s.Waiting, Kernel: s.Kernel, Counters: s.Counters, Problems: []ProblemJSON{},
 	}
 	for _, p := range s.Problems {
-		j.Problems = append(j.Problems, ProblemJSON{What: p.What, Since: p.Since.UTC(), Do: p.Do})
+		j.Problems = append(j.Problems, ProblemJSON{Code: p.Code, Value: p.Value, What: p.What, Since: p.Since.UTC(), Do: p.Do})
 	}
 	return j
 }

@@ -50,7 +50,7 @@ func TestJSON(t *testing.T) {
 			Kernel: Kernel{"6.18", "kernel", "native"}, Problems: []Problem{{What: "the mode is off", Since: since, Do: "sekishoctl mode ask"}}}),
 			`{"version":"1","mode":"off","mode_until":"2026-01-02T06:00:00Z","enforcing":false,"since":"2026-01-02T06:00:00Z","rules":3,"waiting":1,` +
 				`"kernel":{"release":"6.18","decisions":"kernel","queue":"native"},` +
-				`"counters":{"flows":0,"queued":0,"queue_dropped":0,"unattributed":0,"prompts":0,"answered":0,"missed":0,"over_limit":0,"events_lost":0,"not_saved":0},` +
+				`"counters":{"flows":0,"queued":0,"queue_dropped":0,"unattributed":0,"prompts":0,"answered":0,"missed":0,"over_limit":0,"events_lost":0,"not_saved":0,"refused":0,"unidentified":0,"not_shown":0},` +
 				`"problems":[{"what":"the mode is off","since":"2026-01-02T06:00:00Z","do":"sekishoctl mode ask"}]}`},
 		"explanation": {ToExplanationJSON(Explanation{Decision: curl.Decision, Steps: []Step{{What: "rule 12", Matched: true, Decided: true, Why: "it names curl"}}}),
 			`{"verdict":"allow","by":{"kind":"rule","id":"12","name":"curl"},"steps":[{"what":"rule 12","matched":true,"decided":true,"why":"it names curl"}]}`},

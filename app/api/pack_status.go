@@ -31,10 +31,15 @@ func PackStatus(s Status) *sekishopb.StatusReply {
 			OverLimit:    s.Counters.OverLimit,
 			EventsLost:   s.Counters.EventsLost,
 			NotSaved:     s.Counters.NotSaved,
+			Refused:      s.Counters.Refused,
+			Unidentified: s.Counters.Unidentified,
+			NotShown:     s.Counters.NotShown,
 		},
 	}
 	for _, p := range s.Problems {
-		m.Problems = append(m.Problems, &sekishopb.Problem{What: []byte(p.What), Since: packTime(p.Since), Do: []byte(p.Do)})
+		m.Problems = append(m.Problems, &sekishopb.Problem{
+			Code: text(p.Code), Value: []byte(p.Value), What: []byte(p.What), Since: packTime(p.Since), Do: []byte(p.Do),
+		})
 	}
 	return m
 }
@@ -62,10 +67,15 @@ func UnpackStatus(m *sekishopb.StatusReply) Status {
 			OverLimit:    c.GetOverLimit(),
 			EventsLost:   c.GetEventsLost(),
 			NotSaved:     c.GetNotSaved(),
+			Refused:      c.GetRefused(),
+			Unidentified: c.GetUnidentified(),
+			NotShown:     c.GetNotShown(),
 		},
 	}
 	for _, p := range m.GetProblems() {
-		s.Problems = append(s.Problems, Problem{What: string(p.GetWhat()), Since: unpackTime(p.GetSince()), Do: string(p.GetDo())})
+		s.Problems = append(s.Problems, Problem{
+			Code: p.GetCode(), Value: string(p.GetValue()), What: string(p.GetWhat()), Since: unpackTime(p.GetSince()), Do: string(p.GetDo()),
+		})
 	}
 	return s
 }

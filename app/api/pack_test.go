@@ -191,7 +191,7 @@ var anyStatus = rapid.Custom(func(t *rapid.T) Status {
 		c.Field(i).SetUint(n.Draw(t, "counter"))
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "problems") {
-		s.Problems = append(s.Problems, Problem{What: anyBytes.Draw(t, "what"), Since: anyTime.Draw(t, "since"), Do: anyBytes.Draw(t, "do")})
+		s.Problems = append(s.Problems, Problem{Code: rapid.StringMatching("[a-z-]{0,9}").Draw(t, "code"), Value: anyBytes.Draw(t, "value"), What: anyBytes.Draw(t, "what"), Since: anyTime.Draw(t, "since"), Do: anyBytes.Draw(t, "do")})
 	}
 	return s
 })

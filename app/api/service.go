@@ -58,11 +58,19 @@ type Counters struct {
 	OverLimit    uint64 `json:"over_limit"`
 	EventsLost   uint64 `json:"events_lost"`
 	NotSaved     uint64 `json:"not_saved"`
+	// Refused is packets and calls that nothing decided, where none can be held.
+	Refused uint64 `json:"refused"`
+	// Unidentified is calls by programs of which the kernel could not say for sure what they run.
+	Unidentified uint64 `json:"unidentified"`
+	// NotShown is refused flows that came too fast to be told of.
+	NotShown uint64 `json:"not_shown"`
 }
 
 // Problem is something that keeps the firewall from being whole.
 type Problem struct {
-	What  string    `json:"what"`
+	Code  string    `json:"code,omitempty"`  // translations are keyed by it
+	Value string    `json:"value,omitempty"` // what it is about: an error, or programs
+	What  string    `json:"what"`            // the same in English
 	Since time.Time `json:"since"`
 	Do    string    `json:"do"`
 }

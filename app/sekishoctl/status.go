@@ -50,6 +50,8 @@ func (c *ctl) showStatus(s api.Status, now time.Time) error {
 	t.row("Questions", number(n.Prompts)+", "+number(n.Answered)+" answered, "+number(n.Missed)+" missed")
 	t.row("Lost", number(n.QueueDropped)+" packets dropped; blocked: "+number(n.OverLimit)+" over a limit, "+number(n.Unattributed)+" of unknown programs; "+
 		number(n.EventsLost)+" events missed, "+number(n.NotSaved)+" not saved")
+	t.row("Refused", number(n.Refused)+" undecided where nothing can be held, "+number(n.NotShown)+" of the refused not shown; "+
+		number(n.Unidentified)+" calls of programs that could not be identified")
 	t.row("Version", word(s.Version))
 	if err := t.end(); err != nil {
 		return err

@@ -54,6 +54,7 @@ type Engine struct {
 	settings api.Settings
 	since    time.Time
 	counters api.Counters
+	counted  bpf.Counters // by the kernel before this start
 	problems map[string]api.Problem
 	lastID   uint64
 
@@ -200,6 +201,9 @@ func (e *Engine) Start() error {
 		e.control.Generation = old.Generation
 	}
 	e.takeUp(err == nil && old.Generation != 0)
+	if k, err := e.c.Kernel.Counters(); err == nil {
+		e.counted = k
+	}
 	e.endQuitBefore()
 	if err := e.refresh(); err != nil {
 		return err

@@ -25,8 +25,12 @@ func (e *Engine) status() api.Status {
 		s.ModeUntil = e.mode.Until
 	}
 	if k, err := e.c.Kernel.Counters(); err == nil {
-		s.Counters.EventsLost = k.LostEvents
-		s.Counters.OverLimit += k.SocketsFull
+		n, before := &s.Counters, e.counted
+		n.EventsLost = k.LostEvents - before.LostEvents
+		n.OverLimit += k.SocketsFull - before.SocketsFull
+		n.Refused = k.LastRefused + k.ForeignRefused - before.LastRefused - before.ForeignRefused
+		n.Unidentified = k.Mismatches + k.UnknownProcesses - before.Mismatches - before.UnknownProcesses
+		n.NotShown = k.Untold - before.Untold
 	}
 	if e.c.Dropped != nil {
 		if n, err := e.c.Dropped(); err == nil {

@@ -2298,6 +2298,9 @@ type Counters struct {
 	OverLimit     uint64                 `protobuf:"varint,8,opt,name=over_limit,json=overLimit,proto3" json:"over_limit,omitempty"`
 	EventsLost    uint64                 `protobuf:"varint,9,opt,name=events_lost,json=eventsLost,proto3" json:"events_lost,omitempty"`
 	NotSaved      uint64                 `protobuf:"varint,10,opt,name=not_saved,json=notSaved,proto3" json:"not_saved,omitempty"`
+	Refused       uint64                 `protobuf:"varint,11,opt,name=refused,proto3" json:"refused,omitempty"`
+	Unidentified  uint64                 `protobuf:"varint,12,opt,name=unidentified,proto3" json:"unidentified,omitempty"`
+	NotShown      uint64                 `protobuf:"varint,13,opt,name=not_shown,json=notShown,proto3" json:"not_shown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2402,11 +2405,34 @@ func (x *Counters) GetNotSaved() uint64 {
 	return 0
 }
 
+func (x *Counters) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *Counters) GetUnidentified() uint64 {
+	if x != nil {
+		return x.Unidentified
+	}
+	return 0
+}
+
+func (x *Counters) GetNotShown() uint64 {
+	if x != nil {
+		return x.NotShown
+	}
+	return 0
+}
+
 type Problem struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	What          []byte                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
 	Since         int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
 	Do            []byte                 `protobuf:"bytes,3,opt,name=do,proto3" json:"do,omitempty"`
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	Value         []byte                 `protobuf:"bytes,5,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2458,6 +2484,20 @@ func (x *Problem) GetSince() int64 {
 func (x *Problem) GetDo() []byte {
 	if x != nil {
 		return x.Do
+	}
+	return nil
+}
+
+func (x *Problem) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Problem) GetValue() []byte {
+	if x != nil {
+		return x.Value
 	}
 	return nil
 }
@@ -3138,7 +3178,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x06Kernel\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x1c\n" +
 	"\tdecisions\x18\x02 \x01(\tR\tdecisions\x12\x14\n" +
-	"\x05queue\x18\x03 \x01(\tR\x05queue\"\xac\x02\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\"\x87\x03\n" +
 	"\bCounters\x12\x14\n" +
 	"\x05flows\x18\x01 \x01(\x04R\x05flows\x12\x16\n" +
 	"\x06queued\x18\x02 \x01(\x04R\x06queued\x12#\n" +
@@ -3152,11 +3192,16 @@ const file_sekisho_proto_rawDesc = "" +
 	"\vevents_lost\x18\t \x01(\x04R\n" +
 	"eventsLost\x12\x1b\n" +
 	"\tnot_saved\x18\n" +
-	" \x01(\x04R\bnotSaved\"C\n" +
+	" \x01(\x04R\bnotSaved\x12\x18\n" +
+	"\arefused\x18\v \x01(\x04R\arefused\x12\"\n" +
+	"\funidentified\x18\f \x01(\x04R\funidentified\x12\x1b\n" +
+	"\tnot_shown\x18\r \x01(\x04R\bnotShown\"m\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\fR\x04what\x12\x14\n" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x0e\n" +
-	"\x02do\x18\x03 \x01(\fR\x02do\"\xcd\x02\n" +
+	"\x02do\x18\x03 \x01(\fR\x02do\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\fR\x05value\"\xcd\x02\n" +
 	"\vStatusReply\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\tR\x04mode\x12\x1d\n" +
