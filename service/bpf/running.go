@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"sekisho/app/flow"
 )
@@ -49,29 +50,75 @@ func (k *Kernel) AdoptSockets(cgroup string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	var all []kernelSocketRecord
 	err = iterate(k.objs.EachSocket, func(r *kernelSocketRecord) {
 		if inside[r.Cgroup] {
-			errs = append(errs, k.adopt(r))
+			all = append(all, *r)
 		}
 	})
-	if err = errors.Join(append(errs, err)...); err != nil {
+	if err = errors.Join(err, k.adoptAll(all, netnsOf)); err != nil {
 		return fmt.Errorf("adopt open sockets: %w", err)
 	}
 	return nil
 }
 
+// netnsOf is the inode number of the network namespace that a process is in, 0 for ours.
+// Who is gone is in none.
+func netnsOf(pid uint32) uint64 {
+	var own, is unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &own) != nil || unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &is) != nil || is.Ino == own.Ino {
+		return 0
+	}
+	return is.Ino
+}
+
+// place is where somebody listens.
+type place struct {
+	netns uint64
+	kernelListenerKey
+}
+
+// adoptAll adopts sockets; netns says where a process, and so its sockets, is.
+func (k *Kernel) adoptAll(all []kernelSocketRecord, netns func(pid uint32) uint64) error {
+	var errs []error
+	where := map[uint32]uint64{} // by process
+	listens := map[place]bool{}
+	at := func(r *kernelSocketRecord) place {
+		return place{where[r.Owner.Tgid], kernelListenerKey{Port: r.LocalPort, Protocol: r.Protocol}}
+	}
+	for i := range all {
+		r := &all[i]
+		if _, known := where[r.Owner.Tgid]; !known {
+			where[r.Owner.Tgid] = netns(r.Owner.Tgid)
+		}
+		if r.State == tcpListen {
+			listens[at(r)] = true
+		}
+	}
+	for i := range all {
+		r := &all[i]
+		if where[r.Owner.Tgid] != 0 {
+			r.Owner.Flags |= uint32(kernelOwnerFlagOWNER_FOREIGN)
+		}
+		errs = append(errs, k.adopt(r, listens[at(r)]))
+	}
+	return errors.Join(errs...)
+}
+
 // tcpListen is TCP_LISTEN of net/tcp_states.h.
 const tcpListen = 10
 
-func (k *Kernel) adopt(r *kernelSocketRecord) error {
+// adopt records one socket; listens says whether somebody listens on its port. Who receives
+// in other network namespaces is not recorded: the ports there are others.
+func (k *Kernel) adopt(r *kernelSocketRecord, listens bool) error {
 	s := kernelSocketState{Owner: r.Owner, Flags: uint32(kernelSocketFlagSOCKET_USED)}
 	key := kernelListenerKey{Port: r.LocalPort, Protocol: r.Protocol}
 	tcp := flow.Protocol(r.Protocol) == flow.TCP
-	receives := r.LocalPort != 0 && flow.Protocol(r.Protocol).HasPorts() && (!tcp || r.State == tcpListen)
+	receives := r.LocalPort != 0 && flow.Protocol(r.Protocol).HasPorts() && (!tcp || r.State == tcpListen) &&
+		r.Owner.Flags&uint32(kernelOwnerFlagOWNER_FOREIGN) == 0
 	if tcp && r.State != tcpListen && r.Port != 0 {
 		s.First = kernelConversation{Address: r.Address, Port: r.Port, Protocol: r.Protocol}
-		if k.objs.Listeners.Lookup(&key, &kernelListener{}) == nil {
+		if listens {
 			s.First.Direction = uint8(kernelDirectionIN)
 		}
 	}

@@ -1,7 +1,9 @@
 package daemon_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"sekisho/app/api"
 )
@@ -69,6 +71,45 @@ func TestAttackSocketInFlight(t *testing.T) {
 				k.asks(a.evil.Path)
 				return
 			}
+			k.ends()
+		})
+	}
+}
+
+// So it is in a container that is older than the service.
+func TestAttackOlderContainer(t *testing.T) {
+	type older struct {
+		name string
+		*attack
+		now func()
+	}
+	var all []older
+	a := newOlderScene(t, func(a *attackScene) {
+		home, box := a.Home, a.AddHost("box")
+		a.must(box.Sysctl("net/ipv4/ping_group_range", "0 2147483647"))
+		a.Home = box
+		defer func() { a.Home = home }()
+		add := func(name string, k *attack) { all = append(all, older{name, k, k.startWaiting()}) }
+		for _, kind := range []string{"tcp", "udp", "udp-connected", "raw", "ping"} {
+			target := a.fresh()
+			add("good "+kind, a.command(target, a.good.Path, "-target", target.String(), "-hold", "20s", "-kind", kind, "-wait", "send"))
+			add("its own, "+kind, a.plan("-wait", "-kind", kind, "send"))
+			add("an allowed program's, received, "+kind, a.plan("-wait", "-kind", kind, "-how", "scm", "passed"))
+			add("an allowed program's, inherited, "+kind, a.plan("-wait", "-kind", kind, "-how", "child", "passed"))
+		}
+	})
+	for _, k := range all {
+		k.now()
+	}
+	for _, k := range all {
+		t.Run(k.name, func(t *testing.T) {
+			a.t = t
+			if strings.HasPrefix(k.name, "good") {
+				a.eventually("what is allowed", k.leaked)
+				a.must(k.attack.command.Process.Kill())
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
 			k.ends()
 		})
 	}
