@@ -66,7 +66,7 @@ type Engine struct {
 	proofs   proofs
 
 	waiting waitingFlows
-	letsGo  bool // nothing waits any more
+	letsGo  bool                 // nothing waits any more
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
