@@ -14,28 +14,36 @@ import (
 	"sekisho/service/capture"
 )
 
-// maxNamespaces bounds the namespaces whose packets are held; those beyond are refused
-// what is undecided.
-const maxNamespaces = 256
+// maxNamespaces bounds the namespaces whose packets are held, and maxOfUser those of one
+// user other than root, who must not use up the others'; those beyond are refused what is
+// undecided.
+const (
+	maxNamespaces = 256
+	maxOfUser     = 64
+)
 
 // namespaces are the other network namespaces in which programs under our eye run:
 // containers, sandboxes. The first undecided call in one is refused, as nothing there can
 // hold it; from then on the service holds packets there as at home.
 type namespaces struct {
 	s    *service
-	wake chan []flow.ProcessID    // a process that was refused, and its ancestors
-	own  uint64                   // inode number of the namespace that the service is in
-	held map[uint64]heldNamespace // by inode number of the namespace; run's alone
+	wake chan []flow.ProcessID     // a process that was refused, and its ancestors
+	own  uint64                    // inode number of the namespace that the service is in
+	held map[uint64]*heldNamespace // by inode number of the namespace; run's alone
+	// failed paces what is tried again and again in vain, as held does in each namespace.
+	failed map[uint64]*attempts
 }
 
 type heldNamespace struct {
+	user   uint32 // who made it
+	puts   attempts
 	cookie uint64
 	end    context.CancelFunc
 	ended  chan struct{}
 }
 
 func newNamespaces(s *service) *namespaces {
-	return &namespaces{s: s, wake: make(chan []flow.ProcessID, 64), held: map[uint64]heldNamespace{}}
+	return &namespaces{s: s, wake: make(chan []flow.ProcessID, 64), held: map[uint64]*heldNamespace{}, failed: map[uint64]*attempts{}}
 }
 
 // refused takes note of a process that was refused in a namespace where nothing is held,
@@ -68,6 +76,9 @@ func (n *namespaces) run(ctx context.Context) error {
 		case processes := <-n.wake:
 			n.enterFirst(ctx, processes)
 		case <-look.C:
+			if len(n.failed) > maxNamespaces {
+				clear(n.failed)
+			}
 			if len(n.held) == 0 {
 				continue
 			}
@@ -109,20 +120,100 @@ func (n *namespaces) enter(ctx context.Context, pid uint32) error {
 	if s.Ino == n.own {
 		return nil
 	}
-	if _, there := n.held[s.Ino]; there { // somebody flushed our table there
+	if h := n.held[s.Ino]; h != nil { // somebody flushed our table there
+		if !h.puts.may(time.Now()) {
+			return nil // he quarrels; the others wait for us
+		}
 		table := n.s.table
 		table.Outgoing = true
 		return inNetns(fd, table.Apply)
 	}
-	if len(n.held) >= maxNamespaces {
-		return fmt.Errorf("packets of %d namespaces are held already", len(n.held))
+	f := n.failed[s.Ino]
+	if f == nil {
+		f = &attempts{}
+		n.failed[s.Ino] = f
+	}
+	if !f.may(time.Now()) {
+		return nil
+	}
+	user, err := userOfNetns(fd)
+	if err == nil {
+		err = n.room(user)
+	}
+	if err != nil {
+		return err
 	}
 	h, err := n.hold(ctx, fd)
 	if err != nil {
 		return err
 	}
-	n.held[s.Ino] = h
+	h.user = user
+	n.held[s.Ino] = &h
+	delete(n.failed, s.Ino)
 	return nil
+}
+
+// room says why no further namespace of a user's is held, nil if one may be.
+func (n *namespaces) room(user uint32) error {
+	if len(n.held) >= maxNamespaces {
+		return fmt.Errorf("packets of %d namespaces are held already", len(n.held))
+	}
+	of := 0
+	for _, h := range n.held {
+		if h.user == user {
+			of++
+		}
+	}
+	if user != 0 && of >= maxOfUser {
+		return fmt.Errorf("packets of %d namespaces of user %d are held already", of, user)
+	}
+	return nil
+}
+
+// attempts paces what somebody makes us do again and again.
+type attempts struct {
+	last  time.Time
+	times int // in this quarrel
+}
+
+// may reports whether it is time for one more.
+func (a *attempts) may(now time.Time) bool {
+	if now.Sub(a.last) > quietFor {
+		a.times = 0
+	}
+	if a.times >= repairsAtOnce && now.Sub(a.last) < repairPause {
+		return false
+	}
+	a.last = now
+	a.times++
+	return true
+}
+
+// userOfNetns is whose the network namespace behind fd is: root's, or who made the
+// outermost of the user namespaces that it is in.
+func userOfNetns(fd int) (uint32, error) {
+	in, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+	if err != nil {
+		return 0, fmt.Errorf("see whose a network namespace is: %w", err)
+	}
+	user := uint32(0)
+	for {
+		parent, err := unix.IoctlRetInt(in, unix.NS_GET_PARENT)
+		if errors.Is(err, unix.EPERM) { // it is ours, and has none for us
+			return user, unix.Close(in)
+		}
+		if err == nil {
+			user, err = unix.IoctlGetUint32(in, unix.NS_GET_OWNER_UID)
+			if err != nil {
+				_ = unix.Close(parent)
+			}
+		}
+		_ = unix.Close(in)
+		if err != nil {
+			return 0, fmt.Errorf("see whose a network namespace is: %w", err)
+		}
+		in = parent
+	}
 }
 
 // hold sets up table and queue in the namespace behind fd, then says that it may be held.
