@@ -205,7 +205,22 @@ func (c *cuts) arrived(s Socket, flows []*traffic.Live) *traffic.Live {
 	return nil
 }
 
-// cut closes what is forbidden. What has no connection is over as far as it is shown.
+// over lists what is over once the sockets that were found are closed: their programs may
+// keep the descriptors for long. What has no connection is over as far as it is shown;
+// a connection that was not found may go on.
+func (c *cuts) over(closed bool) []*traffic.Live {
+	all := c.others
+	if closed {
+		for l := range c.done {
+			if l.Protocol == flow.TCP {
+				all = append(all, l)
+			}
+		}
+	}
+	return all
+}
+
+// cut closes what is forbidden.
 func (e *Engine) cut(c *cuts) {
 	if c.len() == 0 {
 		return
@@ -215,12 +230,13 @@ func (e *Engine) cut(c *cuts) {
 		e.c.Log.Warn("a forbidden connection goes on", "err", err)
 	}
 	e.c.Log.Info("ended what is forbidden now", "connections", n)
-	e.measure(c.others, func(*traffic.Live) {})
+	over := c.over(err == nil)
+	e.measure(over, func(*traffic.Live) {})
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	for _, l := range c.others {
-		if !c.done[l] && !l.Gone() && l.State == flow.Open {
+	for _, l := range over {
+		if !l.Gone() && l.State == flow.Open {
 			l.State, l.Ended = flow.Closed, now
 			e.note(&l.Flow)
 		}
