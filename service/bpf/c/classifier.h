@@ -26,10 +26,7 @@ static __always_inline bool scope_is_all(void)
  * when the service came. Who sends a datagram is at hand; whose connection it is is not. */
 static __always_inline struct socket_state *unseen(struct __sk_buff *skb, __u64 cookie, const struct packet *p, struct owner *o)
 {
-	struct bpf_sock *at = skb->sk;
-	struct sock *sk = 0;
-	/* By way of memory: the verifier lets nobody look into what skb->sk is. */
-	if (!at || bpf_probe_read_kernel(&sk, sizeof(sk), &at) || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock))
+	if (of_the_kernel(skb))
 		return 0;
 	o->cookie = cookie;
 	if (p->protocol == PROTO_TCP)

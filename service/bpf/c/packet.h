@@ -238,3 +238,12 @@ static __always_inline struct owner kernel_itself(__u64 cookie)
 	struct owner o = { .cookie = cookie, .flags = OWNER_KERNEL };
 	return o;
 }
+
+/* Whether a packet's socket is one of the kernel's own, as those of tunnels are. */
+static __always_inline bool of_the_kernel(struct __sk_buff *skb)
+{
+	struct bpf_sock *at = skb->sk;
+	struct sock *sk = 0;
+	/* By way of memory: the verifier lets nobody look into what skb->sk is. */
+	return !at || bpf_probe_read_kernel(&sk, sizeof(sk), &at) || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
+}

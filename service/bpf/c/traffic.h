@@ -219,6 +219,16 @@ __noinline int let_pass(struct socket_state *s, const struct owner *o, const str
 	return 0;
 }
 
+/* Whose a socket is that no hook has seen. A program's was on its way from one process to
+ * another when the service came. */
+static __always_inline struct owner nobody(struct __sk_buff *skb, __u64 cookie)
+{
+	struct owner o = kernel_itself(cookie);
+	if (!of_the_kernel(skb))
+		o.flags = OWNER_MISSING | OWNER_UNKNOWN;
+	return o;
+}
+
 SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
@@ -243,7 +253,7 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 			if (p.flags & TCP_FIN && is_closed(skb)) /* before anything was said */
 				s->flags |= SOCKET_RELEASED;
 		} else {
-			struct owner o = kernel_itself(cookie);
+			struct owner o = nobody(skb, cookie);
 			return let_pass(0, &o, &e, decide(&o, &e)) != 0;
 		}
 	}
@@ -287,8 +297,10 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 	struct ends e = arriving(&p);
 	if (!s) {
 		s = p.protocol == PROTO_TCP ? accepted(skb, cookie, &e) : 0;
-		if (!s)
-			return 1;
+		if (!s) {
+			struct owner o = nobody(skb, cookie);
+			return goes_on(&p) || o.flags & OWNER_KERNEL || let_pass(0, &o, &e, decide(&o, &e));
+		}
 	}
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
 		if (!s->first.protocol) {

@@ -17,21 +17,22 @@ import (
 type plan func(o options) error
 
 var plans = map[string]plan{
-	"agent":     agentMain,
-	"send":      sendOnly,
-	"send-on":   sendOn,
-	"late":      late,
-	"passed":    passed,
-	"shared":    shared,
-	"corked":    corked,
-	"twin":      twin,
-	"threads":   threads,
-	"become":    become,
-	"alternate": alternate,
-	"pretend":   pretend,
-	"nameless":  nameless,
-	"in-flight": inFlight,
-	"idle":      func(o options) error { time.Sleep(o.hold); return nil },
+	"agent":          agentMain,
+	"send":           sendOnly,
+	"send-on":        sendOn,
+	"late":           late,
+	"passed":         passed,
+	"shared":         shared,
+	"corked":         corked,
+	"twin":           twin,
+	"threads":        threads,
+	"become":         become,
+	"alternate":      alternate,
+	"pretend":        pretend,
+	"nameless":       nameless,
+	"in-flight":      inFlight,
+	"hear-in-flight": hearInFlight,
+	"idle":           func(o options) error { time.Sleep(o.hold); return nil },
 }
 
 type options struct {
