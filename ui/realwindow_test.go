@@ -223,7 +223,7 @@ func TestTrayMenu(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if _, err = m.Find("Lockdown: nothing gets through"); err != nil {
+		if _, err = m.Find("Lockdown: only essentials get through"); err != nil {
 			return err
 		}
 		if i, err := m.Find("Mode", "Lockdown"); err != nil || !i.Checked {

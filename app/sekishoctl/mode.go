@@ -22,7 +22,8 @@ func (c *ctl) mode() *cobra.Command {
   learn      allow it, and note it in the activity
   allow      quietly allow it
   block      quietly block it
-  lockdown   block every connection, whatever the rules say
+  lockdown   block all but this machine's own loopback, DHCP and the kernel's
+             control messages (ICMP, IGMP), whatever the rules say
   off        filter nothing
 
 With --for the old mode comes back by itself.`,

@@ -77,7 +77,7 @@ var modeSays = map[api.Mode]string{
 	api.ModeLearn:    "allows what no rule decides, and notes it in the activity",
 	api.ModeAllow:    "quietly allows what no rule decides",
 	api.ModeBlock:    "quietly blocks what no rule decides",
-	api.ModeLockdown: "blocks every outgoing connection, whatever the rules say",
+	api.ModeLockdown: "blocks all but loopback, DHCP and the kernel's control messages, whatever the rules say",
 	api.ModeOff:      "filters nothing",
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,10 +185,23 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 		return err
 	}
 	if recovery != nil {
-		s.engine.Problem("store", recovery.String(), "Look whether your rules are complete.")
+		s.engine.Problem("store", recovered(recovery))
 	}
 	s.server = server.New(s.engine, server.Config{Socket: s.Socket, Group: "sekisho", Log: s.Log})
 	return nil
+}
+
+// recovered tells people what was lost; the English says more.
+func recovered(r *store.Recovery) api.Problem {
+	p := api.NewProblem(api.ProblemStoreDamaged, strconv.Itoa(r.Dropped))
+	switch {
+	case r.Cause != nil && !r.Restored.IsZero():
+		p = api.NewProblem(api.ProblemStoreRestored, r.Restored.Local().Format("2006-01-02 15:04:05"))
+	case r.Cause != nil:
+		p = api.NewProblem(api.ProblemStoreEmpty, "")
+	}
+	p.What = r.String()
+	return p
 }
 
 // serve runs the parts until ctx is done or one of them fails.

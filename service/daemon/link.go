@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sekisho/app/api"
 	"sekisho/service/bpf"
 )
 
@@ -107,10 +108,10 @@ func (d *devices) tell(again int) {
 	switch {
 	case again > 0:
 		d.last = time.Now()
-		d.s.engine.Problem("devices", "Another program took the firewall's hook from a network device; it was put back.", "Look which one does that: it runs as root.")
+		d.s.engine.Problem("devices", api.NewProblem(api.ProblemDevices, ""))
 	case !d.last.IsZero() && time.Since(d.last) > calmAfter:
 		d.last = time.Time{}
-		d.s.engine.Problem("devices", "", "")
+		d.s.engine.Solved("devices")
 	}
 }
 

@@ -3,12 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"sekisho/app/api"
 	"sekisho/service/bpf"
 	"sekisho/service/enforce"
 )
@@ -62,13 +62,13 @@ func (s *service) mendLinks(ctx context.Context, links *bpf.Links) {
 		}
 		switch {
 		case err != nil:
-			s.engine.Problem("links", "The firewall's hooks in the kernel are damaged: "+err.Error(), "Restart the service; sekishoctl doctor says more.")
+			s.engine.Problem("links", api.NewProblem(api.ProblemLinksDamaged, err.Error()))
 		case mended.Detached > 0:
-			s.engine.Problem("links", "Another program detached the firewall's hooks from the kernel; they were put back.", "Look which one does that: it runs as root.")
+			s.engine.Problem("links", api.NewProblem(api.ProblemLinksDetached, ""))
 		case mended.Pins > 0:
-			s.engine.Problem("links", "Another program deleted the firewall's files in /sys/fs/bpf; they were put back.", "Look which one does that: it runs as root.")
+			s.engine.Problem("links", api.NewProblem(api.ProblemPinsDeleted, ""))
 		case !last.IsZero() && now.Sub(last) > calmAfter:
-			s.engine.Problem("links", "", "")
+			s.engine.Solved("links")
 			last = time.Time{}
 			continue
 		default:
@@ -85,7 +85,7 @@ func (s *service) keepTable(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.engine.Problem("table", "Undecided traffic is refused instead of held: "+err.Error(), "Restart the service; sekishoctl doctor says more.")
+		s.engine.Problem("table", api.NewProblem(api.ProblemTable, err.Error()))
 		if pause(ctx, repairPause) != nil {
 			return
 		}
@@ -120,7 +120,7 @@ func (s *service) watchTable(ctx context.Context) error {
 		}
 		if is == want {
 			if q.over(time.Now()) {
-				s.engine.Problem("table", "", "")
+				s.engine.Solved("table")
 			}
 			continue
 		}
@@ -131,7 +131,7 @@ func (s *service) watchTable(ctx context.Context) error {
 			return err
 		}
 		q.repaired(time.Now(), by)
-		s.engine.Problem("table", q.what(is == enforce.Print{}), "Look which one changes nftables; sekishoctl doctor says more.")
+		s.engine.Problem("table", q.problem(is == enforce.Print{}))
 	}
 }
 
@@ -192,19 +192,19 @@ func (q *quarrel) over(now time.Time) bool {
 	return true
 }
 
-// what tells people about it.
-func (q *quarrel) what(removed bool) string {
-	who := "Another program"
-	if q.by != "" {
-		who = fmt.Sprintf("Another program (%s)", q.by)
-	}
+// problem tells people about it.
+func (q *quarrel) problem(removed bool) api.Problem {
+	code, by := api.ProblemTableChanged, api.ProblemTableChangedBy
 	switch {
 	case q.times > repairsAtOnce:
-		return who + " keeps changing the firewall's nftables rules; they are put back each time."
+		code, by = api.ProblemTableContested, api.ProblemTableContestedBy
 	case removed:
-		return who + " removed the firewall's nftables rules; they were put back."
+		code, by = api.ProblemTableRemoved, api.ProblemTableRemovedBy
 	}
-	return who + " changed the firewall's nftables rules; they were put back."
+	if q.by != "" {
+		code = by
+	}
+	return api.NewProblem(code, q.by)
 }
 
 // descriptors is how many files the service may have open: its programs, maps and hooks

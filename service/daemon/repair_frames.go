@@ -38,14 +38,14 @@ func (s *service) watchFrames(ctx context.Context) {
 		}
 		if why := s.framesPass.Load(); why == nil || *why == "" {
 			if !looked.IsZero() {
-				s.engine.Problem("frames", "", "")
+				s.engine.Solved("frames")
 				known, looked = nil, time.Time{}
 			}
 			continue
 		}
 		sockets, err := enforce.FrameSockets()
 		if err != nil {
-			s.engine.Problem("frames", "Who can send frames past the firewall is not known: "+err.Error(), "sekishoctl doctor says more.")
+			s.engine.Problem("frames", api.NewProblem(api.ProblemFramesUnknown, err.Error()))
 			looked = time.Time{}
 			continue
 		}
@@ -61,11 +61,10 @@ func (s *service) watchFrames(ctx context.Context) {
 func (s *service) tellFrames(ctx context.Context, programs []string) {
 	programs = slices.DeleteFunc(programs, func(path string) bool { return s.anywhere(ctx, path) })
 	if len(programs) == 0 {
-		s.engine.Problem("frames", "", "")
+		s.engine.Solved("frames")
 		return
 	}
-	s.engine.Problem("frames", strings.Join(programs, ", ")+" can send frames past the firewall.",
-		"Only programs of root can. End it if you do not trust it, or allow it to connect anywhere.")
+	s.engine.Problem("frames", api.NewProblem(api.ProblemFrames, strings.Join(programs, ", ")))
 }
 
 // anywhere reports whether a program may connect anywhere: then frames are no more than it may.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
 	"sekisho/service/traffic"
@@ -280,7 +281,7 @@ func (e *Engine) saveMissed() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.problem("save", "Missed questions are not saved: "+err.Error(), "Make room on the disk; filtering goes on meanwhile.")
+	e.problem("save", api.NewProblem(api.ProblemMissedNotSaved, err.Error()))
 	for id, p := range changed {
 		if _, newer := e.inbox[id]; !newer && len(e.inbox) < 2*maxQuestions {
 			e.inbox[id] = p

@@ -339,7 +339,7 @@ func (e *Engine) save() {
 		return
 	}
 	e.counters.NotSaved += uint64(len(flows) + len(hits))
-	e.problem("save", "What was decided lately is not saved: "+failed.Error(), "Make room on the disk; filtering goes on meanwhile.")
+	e.problem("save", api.NewProblem(api.ProblemNotSaved, failed.Error()))
 	// Kept for the next try, within bounds.
 	for id, u := range hits {
 		u.Hits += e.hits[id].Hits
@@ -354,12 +354,13 @@ func (e *Engine) newID() string {
 }
 
 // problem puts something before the person; key names it so that it can be solved.
-func (e *Engine) problem(key, what, do string) {
-	if p, ok := e.problems[key]; ok && p.What == what {
+func (e *Engine) problem(key string, p api.Problem) {
+	if old, ok := e.problems[key]; ok && old.What == p.What {
 		return
 	}
-	e.problems[key] = api.Problem{What: what, Since: time.Now(), Do: do}
-	e.c.Log.Warn("problem", "what", what)
+	p.Since = time.Now()
+	e.problems[key] = p
+	e.c.Log.Warn("problem", "what", p.What)
 	e.tellStatus()
 }
 
@@ -370,13 +371,16 @@ func (e *Engine) solved(key string) {
 	}
 }
 
-// Problem is problem for the other parts; an empty what means that it is solved.
-func (e *Engine) Problem(key, what, do string) {
+// Problem is problem for the other parts.
+func (e *Engine) Problem(key string, p api.Problem) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if what == "" {
-		e.solved(key)
-		return
-	}
-	e.problem(key, what, do)
+	e.problem(key, p)
+}
+
+// Solved is solved for the other parts.
+func (e *Engine) Solved(key string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.solved(key)
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/rule"
 )
@@ -234,7 +235,7 @@ func (e *Engine) saveProofs() {
 	for shard, m := range write {
 		if err := e.c.Store.Save(shard, m); err != nil {
 			e.mu.Lock()
-			e.problem("save", "Which files your rules are about is not saved: "+err.Error(), "Make room on the disk; filtering goes on meanwhile.")
+			e.problem("save", api.NewProblem(api.ProblemFilesNotSaved, err.Error()))
 			e.proofs.unsaved[shard] = true
 			e.mu.Unlock()
 		}

@@ -266,7 +266,7 @@ func (e *Engine) deleteOver() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err != nil {
-		e.problem("ended", "Rules that have ended are still on the disk: "+err.Error(), "Make room on the disk; they decide nothing meanwhile.")
+		e.problem("ended", api.NewProblem(api.ProblemEndedNotSaved, err.Error()))
 		return
 	}
 	e.solved("ended")

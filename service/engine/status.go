@@ -41,9 +41,9 @@ func (e *Engine) status() api.Status {
 		s.Problems = append(s.Problems, p)
 	}
 	if e.mode.Mode == api.ModeOff {
-		s.Problems = append(s.Problems, api.Problem{
-			What: "The firewall is switched off: every program may connect.", Since: e.since, Do: "sekishoctl mode ask",
-		})
+		off := api.NewProblem(api.ProblemOff, "")
+		off.Since = e.since
+		s.Problems = append(s.Problems, off)
 	}
 	slices.SortFunc(s.Problems, func(a, b api.Problem) int { return strings.Compare(a.What, b.What) })
 	return s

@@ -66,7 +66,7 @@ func (e *Engine) refresh() error {
 // refreshed is refresh for callers that have nobody to return an error to.
 func (e *Engine) refreshed() {
 	if err := e.refresh(); err != nil {
-		e.problem("kernel", "The kernel does not take decisions: "+err.Error(), "Restart the service; sekishoctl doctor says more.")
+		e.problem("kernel", api.NewProblem(api.ProblemKernel, err.Error()))
 		return
 	}
 	e.solved("kernel")

@@ -95,6 +95,14 @@ func (s *strip) draw() {
 	s.root.Refresh()
 }
 
+// problemText is a problem and what to do; in English if a newer service sends it.
+func problemText(p api.Problem) string {
+	if key := "problem." + p.Code; p.Code != "" && text.Has(key) && text.Has(key+".do") {
+		return text.T(key, "Value", p.Value) + " " + text.T(key+".do")
+	}
+	return text.Safe(p.What) + " " + text.Safe(p.Do)
+}
+
 // wording is what the strip says, and in which colours.
 func (s *strip) wording() (state, mode string, tone, fill fyne.ThemeColorName) {
 	switch {
@@ -111,8 +119,7 @@ func (s *strip) wording() (state, mode string, tone, fill fyne.ThemeColorName) {
 	}
 	problem := ""
 	if len(s.status.Problems) > 0 {
-		p := s.status.Problems[0]
-		problem = text.Safe(p.What) + " " + text.Safe(p.Do)
+		problem = problemText(s.status.Problems[0])
 	}
 	switch {
 	case !s.status.Enforcing && s.status.Mode == api.ModeOff:

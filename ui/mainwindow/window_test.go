@@ -3,6 +3,7 @@ package mainwindow
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/rule"
+	"sekisho/assets"
 	"sekisho/ui/sample"
 	"sekisho/ui/text"
 	"sekisho/ui/theme"
@@ -429,6 +431,27 @@ func TestServiceGoesAndComesBack(t *testing.T) {
 	}
 }
 
+func TestEveryProblemIsTranslated(t *testing.T) {
+	for _, code := range assets.Languages() {
+		if err := text.SetLanguage(code); err != nil {
+			t.Fatal(err)
+		}
+		for _, problem := range api.ProblemCodes() {
+			p := api.NewProblem(problem, "VALUE")
+			said := problemText(p)
+			if !text.Has("problem."+problem) || !text.Has("problem."+problem+".do") {
+				t.Errorf("%s: no translation of %q", code, problem)
+			}
+			if strings.Contains(said, "VALUE") != strings.Contains(p.What, "VALUE") {
+				t.Errorf("%s: %q, want what it is about as in %q", code, said, p.What)
+			}
+		}
+	}
+	if err := text.SetLanguage("en"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestStrip(t *testing.T) {
 	s := shown(t, "en", "light", Connections)
 	problem := api.Problem{What: "The kernel lost the table.", Do: "Restart sekishod."}
@@ -442,6 +465,10 @@ func TestStrip(t *testing.T) {
 		{api.Status{Enforcing: true, Mode: api.ModeAsk, Problems: []api.Problem{problem}}, "Protecting", "The kernel lost the table. Restart sekishod.", theme.WarnFill},
 		{api.Status{Mode: api.ModeAsk, Problems: []api.Problem{problem}}, "Not protecting", "The kernel lost the table. Restart sekishod.", theme.BadFill},
 		{api.Status{Mode: api.ModeOff}, "Not protecting", "Off: nothing is filtered — Choose another mode in the tray menu.", theme.BadFill},
+		{
+			api.Status{Enforcing: true, Mode: api.ModeAsk, Problems: []api.Problem{api.NewProblem(api.ProblemTableRemovedBy, "ufw")}}, "Protecting",
+			"Another program (ufw) removed the firewall's rules from nftables; they were put back. Find out which program changes nftables; sekishoctl doctor says more.", theme.WarnFill,
+		},
 	} {
 		s.w.StatusChanged(tt.status)
 		s.until("the strip", func() bool {

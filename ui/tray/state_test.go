@@ -42,7 +42,7 @@ func TestStates(t *testing.T) {
 		{"learn", on(api.ModeLearn), "quiet", "Learning: allowing and noting what is new", "学習中：新しい接続を許可して記録します", false},
 		{"allow", on(api.ModeAllow), "quiet", "Quietly allowing what is new", "新しい接続を確認せず許可します", false},
 		{"block", on(api.ModeBlock), "quiet", "Quietly blocking what is new", "新しい接続を確認せずブロックします", false},
-		{"lockdown", on(api.ModeLockdown), "lockdown", "Lockdown: nothing gets through", "遮断中：すべての通信を止めています", false},
+		{"lockdown", on(api.ModeLockdown), "lockdown", "Lockdown: only essentials get through", "遮断中：必要最小限だけ通しています", false},
 		{"off", on(api.ModeOff), "paused", "Paused", "一時停止中", false},
 		{"paused", paused(10 * time.Minute), "paused", "Paused until ", "まで一時停止中", true},
 		{"paused until restart", paused(rule.MaxSpan), "paused", "Paused until restart", "再起動まで一時停止中", false},
