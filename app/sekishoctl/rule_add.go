@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"regexp"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -111,7 +112,14 @@ func (c *ctl) warnOf(r rule.Rule) {
 		}
 		c.complain("warning: this %s; sekishoctl rule remove %s takes it back", what[r.Direction], r.ID)
 	}
+	if r.Action == rule.Allow && r.Enabled && loader.MatchString(r.Program.Path) {
+		c.complain("warning: %s loads other programs, so anybody can have any of them pass for it; sekishoctl rule remove %s takes it back", word(r.Program.Path), r.ID)
+	}
 }
+
+// loader matches the dynamic loaders' files of glibc and musl (ld.so(8)): who executes one
+// with a program as its argument is the loader, as far as can be known.
+var loader = regexp.MustCompile(`/ld(64)?(-[^/]+)?\.so(\.[0-9]+)?$`)
 
 // anyChanged reports whether one of the command's own flags was given.
 func anyChanged(cmd *cobra.Command) bool {
