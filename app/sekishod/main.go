@@ -95,7 +95,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // room is how much more than lives a burst of connections may take before the collector
 // looks through everything, in bytes.
-const room = 16 << 20
+const room = 8 << 20
 
 // keepSmall has the collector keep the service small, until ctx is done: it runs in
 // everybody's memory. What a burst took is returned once that is over. Go does that by
