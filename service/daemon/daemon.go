@@ -74,7 +74,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer kernel.Close()
-	s := &service{Config: c, scope: scope, tag: tag, kernel: kernel, names: names.NewCache()}
+	s := &service{Config: c, scope: scope, tag: tag, kernel: kernel, names: names.NewCache(), clock: engine.SystemClock()}
 	s.others = newNamespaces(s)
 	if err := s.watch(); err != nil {
 		return err
@@ -114,6 +114,7 @@ type service struct {
 	tag     string
 	kernel  *bpf.Kernel
 	names   *names.Cache
+	clock   engine.Clock
 	who     *process.Tracker
 	engine  *engine.Engine
 	server  *server.Server
@@ -179,6 +180,7 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
 		Control: bpf.Control{Netns: cookie, All: s.scope.All},
 		Facts:   s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
+		Clock: s.clock,
 		Recalled: &early.rules,
 	})
 	if err != nil {

@@ -19,7 +19,7 @@ func (e events) Exec(x bpf.Exec) {
 	e.s.who.Exec(process.Exec{
 		ID: x.ID, Parent: x.Parent, UID: x.UID, UserNS: x.UserNS, Executable: x.Executable, Path: x.Path, Deleted: x.Deleted,
 		Filename: x.Filename, Args: x.Args, ArgsTruncated: x.ArgsTruncated, Dir: x.Dir, CgroupID: x.CgroupID, ExecID: x.ExecID,
-		At: wall(x.At),
+		At: e.s.clock.Wall(x.At),
 	})
 }
 
@@ -41,15 +41,6 @@ func (e events) Flow(f bpf.Flow) {
 		e.s.others.refused(processes)
 	}
 	e.s.engine.Decided(f)
-}
-
-// wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
-func wall(at time.Duration) time.Time {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
-		return time.Now()
-	}
-	return time.Now().Add(at - time.Duration(t.Nano()))
 }
 
 // learn keeps the name in an answer for the program that asked, and takes back decisions

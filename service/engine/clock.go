@@ -14,6 +14,12 @@ import (
 // Clock tells the time by which lifetimes are judged.
 type Clock func() rule.Clock
 
+// Wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
+func (c Clock) Wall(at time.Duration) time.Time {
+	now := c()
+	return now.Wall.Add(at - now.Since)
+}
+
 // clockHolds is how long CLOCK_BOOTTIME is reckoned on from what it was: asking for it is a
 // system call, too dear for each connection. After a sleep of the machine it is late for
 // that long at most.

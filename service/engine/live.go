@@ -34,7 +34,7 @@ func (e *Engine) Decided(k bpf.Flow) {
 		return
 	}
 	f := flowOf(p, e.identify(k.Owner))
-	f.Time = e.wall(k.At)
+	f.Time = e.c.Clock.Wall(k.At)
 	verdict := flow.Block
 	if k.Verdict == bpf.Allow {
 		verdict = flow.Allow
@@ -69,12 +69,6 @@ func (e *Engine) unexplained(f *flow.Flow, o bpf.Owner, v flow.Verdict) flow.Dec
 		return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByPreset, Name: presetLoopback}}
 	}
 	return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByMode, Name: string(e.mode.Mode)}}
-}
-
-// wall turns a moment on CLOCK_BOOTTIME into one on the wall clock.
-func (e *Engine) wall(at time.Duration) time.Time {
-	now := e.c.Clock()
-	return now.Wall.Add(at - now.Since)
 }
 
 // publish shows a flow that has its decision.
@@ -126,7 +120,7 @@ func (e *Engine) Accepted(a bpf.Accepted) {
 		Owner: a.Owner, Direction: flow.In, Protocol: flow.TCP, Local: flow.Endpoint{Port: a.LocalPort},
 		Remote: flow.Endpoint{Addr: a.Remote.Addr(), Port: a.Remote.Port()},
 	}, e.identify(a.Owner))
-	arrived.Time = e.wall(a.At)
+	arrived.Time = e.c.Clock.Wall(a.At)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	k := traffic.KeyOf(&arrived)
@@ -175,7 +169,7 @@ func (e *Engine) Closed(c bpf.Closed) {
 	defer e.mu.Unlock()
 	at := time.Now() // where nobody knows when it was
 	if c.At != 0 {
-		at = e.wall(c.At)
+		at = e.c.Clock.Wall(c.At)
 	}
 	for _, l := range closed {
 		e.noteEnd(l, at)
