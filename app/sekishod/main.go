@@ -35,6 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	state := f.String("state", "/var/lib/sekisho", "`folder` of rules, settings and history")
 	socket := f.String("socket", "/run/sekisho/sekisho.sock", "`path` where the tray app and sekishoctl reach the service")
 	cgroup := f.String("cgroup", "", "`folder` of cgroup v2: only programs in it and beneath are filtered (default: the root, every program)")
+	forwarded := f.Bool("forwarded", false, "filter what this machine forwards too, although --cgroup is given")
 	level := f.String("log-level", "info", "debug, info, warn or error")
 	check := f.Bool("check", false, "print what this kernel can and cannot do, and exit")
 	cleanup := f.Bool("cleanup", false, "remove every trace that the service with this --state left in the kernel, and exit")
@@ -80,7 +81,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	err := daemon.Run(ctx, daemon.Config{
-		State: *state, Socket: *socket, Cgroup: *cgroup, Version: version, Log: log,
+		State: *state, Socket: *socket, Cgroup: *cgroup, Forwarded: *forwarded, Version: version, Log: log,
 		Ready: func() {
 			log.Info("ready", "version", version, "socket", *socket)
 			notify(log, "READY=1")

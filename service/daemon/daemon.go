@@ -26,11 +26,13 @@ import (
 
 // Config is what the service is started with.
 type Config struct {
-	State   string // folder of the database; made if it isn't there
-	Socket  string
-	Cgroup  string // "": the root of cgroup v2, that is every program
-	Version string
-	Log     *slog.Logger
+	State  string // folder of the database; made if it isn't there
+	Socket string
+	Cgroup string // "": the root of cgroup v2, that is every program
+	// Forwarded filters what passes through this machine; without a Cgroup it is anyway.
+	Forwarded bool
+	Version   string
+	Log       *slog.Logger
 	// Ready is called once nothing undecided can leave any more.
 	Ready func()
 }
@@ -178,9 +180,9 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 	s.engine, err = engine.New(engine.Config{
 		Kernel: s.kernel, Sockets: sockets{}, Processes: s.who, Packages: process.NewPackages(""), Names: s.names, Store: memory{db}, Log: s.Log,
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
-		Control: bpf.Control{Netns: cookie, All: s.scope.All},
-		Facts:   s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
-		Clock: s.clock,
+		Control: bpf.Control{Netns: cookie, All: s.scope.All}, Forwarded: s.forwarded(),
+		Facts: s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
+		Clock:    s.clock,
 		Recalled: &early.rules,
 	})
 	if err != nil {
@@ -304,6 +306,8 @@ func (s *service) cgroup() string {
 	return root
 }
 
+func (s *service) forwarded() bool { return s.scope.All || s.Forwarded }
+
 func (s *service) facts() api.Kernel {
 	f := api.Kernel{Release: kernelRelease(), Decisions: "kernel", Queue: "xtables"}
 	if s.table.Native {
@@ -320,7 +324,7 @@ func (s *service) openQueues(native bool) error {
 		return err
 	}
 	s.table = enforce.Table{
-		Tag: s.tag, Queue: num, Answers: num + 1, Native: native, Scope: s.scope,
+		Tag: s.tag, Queue: num, Answers: num + 1, Native: native, Scope: s.scope, Forwarded: s.forwarded(),
 		Classifier: s.kernel.Classifier(),
 	}
 	if s.receivers, err = enforce.OpenLookup(); err != nil {

@@ -31,6 +31,7 @@ type Table struct {
 	Native     bool   // the kernel has nftables' own queue; else the xtables target
 	Scope      Scope
 	Classifier bpf.Classifier
+	Forwarded  bool // hold what passes through too; it is in no program's cgroup
 	// Outgoing leaves out what arrives: for namespaces of which it isn't known who listens.
 	Outgoing bool
 }
@@ -50,7 +51,7 @@ func (t Table) Apply() error {
 	refuse := c.AddChain(&nftables.Chain{Name: "refuse", Table: table})
 	chains := []*nftables.Chain{out, in, refuse}
 	var forward *nftables.Chain
-	if t.Scope.All && !t.Outgoing { // what passes through is in no program's cgroup
+	if t.Forwarded && !t.Outgoing {
 		forward = c.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: &prio})
 		chains = append(chains, forward)
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	// Resolvers lists the name servers that the system uses; nil: those of /etc/resolv.conf.
 	Resolvers func() []Resolver
 	Control   bpf.Control // scope and namespace; the engine fills in the rest
+	Forwarded bool        // what passes through this machine is filtered
 	Facts     api.Kernel  // shown in status
 	Version   string
 	// Dropped is how many packets the queue lost.

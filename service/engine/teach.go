@@ -47,6 +47,8 @@ func (e *Engine) refresh() error {
 	e.expect()
 	if e.control.All {
 		e.programOf(flow.Executable{}, flow.KernelPath)
+	}
+	if e.c.Forwarded {
 		e.programOf(bpf.ForwardedExecutable, flow.ForwardedPath)
 	}
 	var err error
