@@ -77,7 +77,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: l}))
-	debug.SetGCPercent(400) // until it is ready, which it should be soon
+	ballast := make([]byte, room*100/percent)
+	defer runtime.KeepAlive(ballast)
+	debug.SetGCPercent(2 * percent) // until it is ready, which it should be soon
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	err := daemon.Run(ctx, daemon.Config{
@@ -94,19 +96,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// room is how much more than lives a burst of connections may take before the collector
-// looks through everything, in bytes.
-const room = 8 << 20
+// percent is how much more than lives there may be before the collector looks through
+// everything: the service is in everybody's memory. A burst of connections gets room more,
+// in bytes: by something that takes none, since it is never touched.
+const (
+	percent = 50
+	room    = 8 << 20
+)
 
 // keepSmall has the collector keep the service small, until ctx is done: it runs in
 // everybody's memory. What a burst took is returned once that is over. Go does that by
 // itself, but in minutes.
 func keepSmall(ctx context.Context) {
-	const percent = 50
 	debug.SetGCPercent(percent)
-	// Never touched, so that it takes no memory; the collector leaves room in proportion.
-	ballast := make([]byte, room*100/percent)
-	defer runtime.KeepAlive(ballast)
 	debug.FreeOSMemory() // what reading the rules and the programs took
 	t := time.NewTicker(10 * time.Second)
 	defer t.Stop()

@@ -173,6 +173,7 @@ func (sc *scene) measureService(o options, r *report, when string, target int) {
 		r.Start = append(r.Start, sc.starts(o, o.starts)...)
 	}
 	if o.wants("idle") {
+		sc.service.Restart() // not what it took to get its rules
 		time.Sleep(time.Second)
 		r.Memory = append(r.Memory, sc.memory(when, target))
 	}
