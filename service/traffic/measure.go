@@ -31,7 +31,7 @@ func (l *Live) Set(t flow.Traffic, at time.Time) bool {
 	if l.Bytes == t.Bytes && l.Packets == t.Packets {
 		return false
 	}
-	l.Bytes, l.Packets, l.moved = t.Bytes, t.Packets, at
+	l.Bytes, l.Packets, l.moved = t.Bytes, t.Packets, at.UnixNano()
 	return true
 }
 
@@ -76,14 +76,14 @@ const (
 // heard of for long. Others decide how many of these there are. It goes by what was Set.
 func (t *Table) Stale(now time.Time) []*Live {
 	var stale []*Live
-	for _, l := range t.flows {
+	for l := range t.each() {
 		several := l.prev != nil || l.next != nil
 		switch {
 		case l.Arriving() || l.Direction == flow.In && l.State == flow.Closed:
 			if now.Sub(l.Time) > arrival {
 				stale = append(stale, l)
 			}
-		case several && l.Protocol != flow.TCP && now.Sub(l.moved) > idle:
+		case several && l.Protocol != flow.TCP && now.UnixNano()-l.moved > int64(idle):
 			stale = append(stale, l)
 		}
 	}
@@ -94,7 +94,7 @@ func (t *Table) Stale(now time.Time) []*Live {
 // only Stale finds.
 func (t *Table) Several() []*Live {
 	var all []*Live
-	for _, l := range t.flows {
+	for l := range t.each() {
 		if (l.prev != nil || l.next != nil) && l.State == flow.Open && l.Protocol != flow.TCP {
 			all = append(all, l)
 		}

@@ -3,7 +3,6 @@ package traffic
 import (
 	"iter"
 	"slices"
-	"time"
 
 	"sekisho/app/flow"
 )
@@ -14,7 +13,7 @@ type Live struct {
 	// Listener is the cookie of the socket at which an accepted connection arrived.
 	Listener uint64
 
-	moved      time.Time // something went through it, as far as was measured
+	moved      int64 // when something went through it, as far as was measured; Unix nanoseconds
 	gone       bool
 	prev, next *Live // of the same socket
 }
@@ -27,23 +26,31 @@ func (l *Live) Arriving() bool {
 	return l.Direction == flow.In && l.Protocol == flow.TCP && l.Listener == 0
 }
 
-// Table is the flows that live, by key and by socket.
+// Table is the flows that live, by key and by socket. Nearly all are the only ones of
+// their socket, and are found by it alone.
 type Table struct {
 	limit   int
-	flows   map[Key]*Live
-	sockets map[uint64]*Live // the newest flow of each
+	len     int
+	sockets index[uint64] // the newest flow of each
+	several index[Key]    // the flows of sockets that have, or had, more than one
 }
 
 // New makes an empty Table for at most limit flows.
 func New(limit int) *Table {
-	return &Table{limit: limit, flows: map[Key]*Live{}, sockets: map[uint64]*Live{}}
+	return &Table{limit: limit, sockets: newIndex[uint64](), several: newIndex[Key]()}
 }
 
 // Len is how many flows there are.
-func (t *Table) Len() int { return len(t.flows) }
+func (t *Table) Len() int { return t.len }
 
 // Get finds the flow with key k, nil if there is none.
-func (t *Table) Get(k Key) *Live { return t.flows[k] }
+func (t *Table) Get(k Key) *Live {
+	newest := t.sockets.get(k.Cookie)
+	if newest == nil || KeyOf(&newest.Flow) == k {
+		return newest
+	}
+	return t.several.get(k)
+}
 
 // Put keeps a copy of f in place of the flow with its key, if there is one. It returns nil
 // when there is no room, or f has no socket whose end would be told.
@@ -52,25 +59,29 @@ func (t *Table) Put(f *flow.Flow) *Live {
 		return nil
 	}
 	k := KeyOf(f)
-	if l := t.flows[k]; l != nil {
-		l.Flow, l.moved = *f, f.Time
+	if l := t.Get(k); l != nil {
+		l.Flow, l.moved = *f, f.Time.UnixNano()
 		return l
 	}
-	if len(t.flows) >= t.limit {
+	if t.len >= t.limit {
 		return nil
 	}
-	l := &Live{Flow: *f, moved: f.Time}
+	l := &Live{Flow: *f, moved: f.Time.UnixNano()}
 	t.insert(k, l)
 	return l
 }
 
 func (t *Table) insert(k Key, l *Live) {
-	t.flows[k] = l
-	l.prev, l.next = nil, t.sockets[k.Cookie]
-	if l.next != nil {
-		l.next.prev = l
+	l.prev, l.next = nil, t.sockets.get(k.Cookie)
+	if next := l.next; next != nil {
+		next.prev = l
+		if next.next == nil {
+			t.several.set(KeyOf(&next.Flow), next)
+		}
+		t.several.set(k, l)
 	}
-	t.sockets[k.Cookie] = l
+	t.sockets.set(k.Cookie, l)
+	t.len++
 }
 
 // Remove takes l out.
@@ -83,14 +94,15 @@ func (t *Table) Remove(l *Live) {
 }
 
 func (t *Table) unlink(l *Live) {
-	delete(t.flows, KeyOf(&l.Flow))
+	t.len--
+	t.several.remove(KeyOf(&l.Flow))
 	switch {
 	case l.prev != nil:
 		l.prev.next = l.next
 	case l.next != nil:
-		t.sockets[l.Cookie] = l.next
+		t.sockets.set(l.Cookie, l.next)
 	default:
-		delete(t.sockets, l.Cookie)
+		t.sockets.remove(l.Cookie)
 	}
 	if l.next != nil {
 		l.next.prev = l.prev
@@ -101,14 +113,14 @@ func (t *Table) unlink(l *Live) {
 // Accept gives a connection that arrived at a listener the socket that it got. It returns
 // nil if the connection is not known, or already has that socket.
 func (t *Table) Accept(k Key, cookie uint64) *Live {
-	l := t.flows[k]
+	l := t.Get(k)
 	if l == nil || cookie == 0 || cookie == k.Cookie {
 		return nil
 	}
 	t.unlink(l)
 	l.Listener, l.Cookie = k.Cookie, cookie
 	k.Cookie = cookie
-	if old := t.flows[k]; old != nil {
+	if old := t.Get(k); old != nil {
 		t.Remove(old)
 	}
 	t.insert(k, l)
@@ -118,7 +130,7 @@ func (t *Table) Accept(k Key, cookie uint64) *Live {
 // Close takes the flows of a socket out, and returns them, the oldest first.
 func (t *Table) Close(cookie uint64) []*Live {
 	var all []*Live
-	for l := t.sockets[cookie]; l != nil; l = t.sockets[cookie] {
+	for l := t.sockets.get(cookie); l != nil; l = t.sockets.get(cookie) {
 		t.Remove(l)
 		all = append(all, l)
 	}
@@ -129,7 +141,7 @@ func (t *Table) Close(cookie uint64) []*Live {
 // Of goes through the flows of a socket, the newest first.
 func (t *Table) Of(cookie uint64) iter.Seq[*Live] {
 	return func(yield func(*Live) bool) {
-		for l := t.sockets[cookie]; l != nil; l = l.next {
+		for l := t.sockets.get(cookie); l != nil; l = l.next {
 			if !yield(l) {
 				return
 			}
@@ -140,7 +152,7 @@ func (t *Table) Of(cookie uint64) iter.Seq[*Live] {
 // Sockets goes through the cookies of all sockets, each with one of its flows.
 func (t *Table) Sockets() iter.Seq2[uint64, *Live] {
 	return func(yield func(uint64, *Live) bool) {
-		for c, l := range t.sockets {
+		for c, l := range t.sockets.flows {
 			if !yield(c, l) {
 				return
 			}
@@ -151,9 +163,21 @@ func (t *Table) Sockets() iter.Seq2[uint64, *Live] {
 // All lists the flows as they are now, in no order: whoever looks at them one by one
 // later asks each whether it is Gone.
 func (t *Table) All() []*Live {
-	all := make([]*Live, 0, len(t.flows))
-	for _, l := range t.flows {
+	all := make([]*Live, 0, t.len)
+	for l := range t.each() {
 		all = append(all, l)
 	}
 	return all
+}
+
+func (t *Table) each() iter.Seq[*Live] {
+	return func(yield func(*Live) bool) {
+		for _, l := range t.sockets.flows {
+			for ; l != nil; l = l.next {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
 }
