@@ -273,21 +273,42 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// How often what is to be remembered is written, and how often it is looked whether there
+// is too much of it to wait.
+const (
+	saveEvery = time.Second
+	lookEvery = saveEvery / 5
+)
+
 // keepSaving writes what is to be remembered, until ctx is done.
 func (e *Engine) keepSaving(ctx context.Context) {
-	t := time.NewTicker(time.Second)
+	t, early := time.NewTicker(saveEvery), time.NewTicker(lookEvery)
 	defer t.Stop()
+	defer early.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-early.C:
+			e.saveMuch()
+			continue
 		case <-t.C:
-			e.sumApproved()
-			e.save()
-			e.tellTraffic()
-			e.lookForLost()
-			e.endLeft(time.Now())
 		}
+		e.sumApproved()
+		e.save()
+		e.tellTraffic()
+		e.lookForLost()
+		e.endLeft(time.Now())
+	}
+}
+
+// saveMuch saves before there is no room for more.
+func (e *Engine) saveMuch() {
+	e.mu.Lock()
+	much := len(e.activity.flows) > maxUnsaved/2
+	e.mu.Unlock()
+	if much {
+		e.save()
 	}
 }
 

@@ -28,13 +28,10 @@ func (u *unsaved) add(f *flow.Flow) bool {
 	return true
 }
 
-// take empties it. What comes next is as much, as long as a burst goes on.
+// take empties it.
 func (u *unsaved) take() []flow.Flow {
 	all := u.flows
 	*u = unsaved{}
-	if n := len(all) / 2; n > 0 {
-		u.flows, u.at = make([]flow.Flow, 0, n), make(map[string]int, n)
-	}
 	return all
 }
 
