@@ -122,6 +122,7 @@ func keepSmall(ctx context.Context) {
 		}
 		runtime.ReadMemStats(&m)
 		if calm := m.TotalAlloc-before < room; calm && m.TotalAlloc-freed > room/4 {
+			runtime.GC() // what pools keep, as the database does, goes with the second
 			debug.FreeOSMemory()
 			freed = m.TotalAlloc
 		}
