@@ -82,12 +82,12 @@ func (n *namespaces) run(ctx context.Context) error {
 			if len(n.held) == 0 {
 				continue
 			}
-			live, err := liveNamespaces()
+			live, err := otherNetns()
 			if err != nil {
 				n.s.Log.Warn("network namespaces can't be listed", "err", err)
 				continue
 			}
-			n.leave(func(inode uint64) bool { return !live[inode] })
+			n.leave(func(inode uint64) bool { return live[inode] == "" })
 		}
 	}
 }
@@ -271,22 +271,6 @@ func (n *namespaces) leave(which func(inode uint64) bool) {
 		h.end()
 		<-h.ended
 	}
-}
-
-// liveNamespaces lists the network namespaces that some process is in, by inode number.
-func liveNamespaces() (map[uint64]bool, error) {
-	paths, err := filepath.Glob("/proc/[0-9]*/ns/net")
-	if err != nil {
-		return nil, err
-	}
-	live := map[uint64]bool{}
-	for _, p := range paths {
-		var s unix.Stat_t
-		if unix.Stat(p, &s) == nil {
-			live[s.Ino] = true
-		}
-	}
-	return live, nil
 }
 
 // inNetns runs f in the network namespace behind fd.
