@@ -14,6 +14,9 @@ func (e *Engine) lookForLost() {
 		e.mu.Unlock()
 		return
 	}
+	e.mu.Unlock()
+	e.drain() // what was told before: all that can miss its end is live then
+	e.mu.Lock()
 	e.lost = k.LostEvents
 	cookies := make([]uint64, 0, e.live.Len()+len(e.waiting.ofSocket))
 	for c := range e.live.Sockets() {

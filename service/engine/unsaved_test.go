@@ -52,3 +52,24 @@ func TestCountsOfWhatEndedAtOnce(t *testing.T) {
 		t.Errorf("%d flows live", n)
 	}
 }
+
+// What was told of before events were lost may miss its end as well, if it is read after.
+func TestLostEndOfWhatIsReadLate(t *testing.T) {
+	w := newWorld(t)
+	p := w.program("late")
+	w.rule(rule.Rule{Action: rule.Allow, Program: rule.Program{Path: p.Path}}, "")
+	o := w.socket(p)
+	w.kernel.gone[o.Cookie], w.kernel.lost = true, 1
+	w.e.c.Drain = func() error {
+		w.e.Decided(decidedFlow(to(o, flow.TCP, "192.0.2.1:443"), bpf.Allow))
+		w.e.c.Drain = func() error { return nil }
+		return nil
+	}
+	w.e.lookForLost()
+	if n := w.e.live.Len(); n != 0 {
+		t.Errorf("%d flows live for ever", n)
+	}
+	if all := w.e.activity.take(); len(all) != 1 || all[0].State != flow.Closed {
+		t.Errorf("%+v", all)
+	}
+}
