@@ -371,6 +371,7 @@ const (
 	kernelMapLetGo               = "let_go"
 	kernelMapListeners           = "listeners"
 	kernelMapNamespaces          = "namespaces"
+	kernelMapPassages            = "passages"
 	kernelMapProcesses           = "processes"
 	kernelMapPrograms            = "programs"
 	kernelMapQueries             = "queries"
@@ -529,6 +530,7 @@ type kernelMapSpecs struct {
 	LetGo         *ebpf.MapSpec `ebpf:"let_go"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
 	Namespaces    *ebpf.MapSpec `ebpf:"namespaces"`
+	Passages      *ebpf.MapSpec `ebpf:"passages"`
 	Processes     *ebpf.MapSpec `ebpf:"processes"`
 	Programs      *ebpf.MapSpec `ebpf:"programs"`
 	Queries       *ebpf.MapSpec `ebpf:"queries"`
@@ -605,6 +607,7 @@ type kernelMaps struct {
 	LetGo         *ebpf.Map `ebpf:"let_go"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
 	Namespaces    *ebpf.Map `ebpf:"namespaces"`
+	Passages      *ebpf.Map `ebpf:"passages"`
 	Processes     *ebpf.Map `ebpf:"processes"`
 	Programs      *ebpf.Map `ebpf:"programs"`
 	Queries       *ebpf.Map `ebpf:"queries"`
@@ -629,6 +632,7 @@ func (m *kernelMaps) Close() error {
 		m.LetGo,
 		m.Listeners,
 		m.Namespaces,
+		m.Passages,
 		m.Processes,
 		m.Programs,
 		m.Queries,

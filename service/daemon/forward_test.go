@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -153,18 +154,26 @@ func TestForwarded(t *testing.T) {
 				if err := <-answer; err != nil {
 					t.Errorf("allowed by an answer: %v", err)
 				}
-				if f := s.live(flow.ForwardedPath); len(f) > 0 && f[0].Decision.Verdict != flow.Allow {
-					t.Errorf("shown: %+v", f)
-				}
 				all := rule.Program{Path: flow.ForwardedPath}
 				r := s.block(rule.Rule{Program: all, Remote: rule.Remote{Address: to.Addr()}})
 				fails("blocked")
+				s.eventually("what the kernel blocked is shown", func() bool {
+					return slices.ContainsFunc(s.history(flow.ForwardedPath), func(f flow.Flow) bool {
+						return f.Decision.Verdict == flow.Block && f.Decision.By.ID == r.ID
+					})
+				})
 				s.allow(rule.Rule{Program: all})
 				fails("blocked, what else is forwarded is allowed")
 				if err := s.api.RemoveRule(t.Context(), r.ID); err != nil {
 					t.Fatal(err)
 				}
+				since := time.Now()
 				passes("allowed")
+				s.eventually("what the kernel let through is shown", func() bool {
+					return slices.ContainsFunc(s.history(flow.ForwardedPath), func(f flow.Flow) bool {
+						return f.Time.After(since) && f.Decision.Verdict == flow.Allow && f.Remote.Addr == to.Addr() && f.Remote.Port == 7
+					})
+				})
 				if err := s.api.SetMode(t.Context(), api.ModeLockdown, 0); err != nil {
 					t.Fatal(err)
 				}
@@ -172,9 +181,72 @@ func TestForwarded(t *testing.T) {
 				if err := s.api.SetMode(t.Context(), api.ModeAsk, 0); err != nil {
 					t.Fatal(err)
 				}
+				for _, f := range s.history(flow.ForwardedPath) {
+					if f.Remote.Addr != to.Addr() {
+						t.Errorf("an answer is shown as a flow: %+v", f)
+					}
+				}
 				s.service.Kill()
 				passes("allowed, without the service")
 			})
+		}
+	}
+}
+
+// A connection that passes through ends when it is forbidden, and goes on when others are.
+func TestForwardedEnds(t *testing.T) {
+	s := newForwardScene(t)
+	to := netip.AddrPortFrom(s.Remote.Addr4, 7)
+	all := rule.Program{Path: flow.ForwardedPath}
+	s.allow(rule.Rule{Program: all})
+	var r rule.Rule
+	for _, c := range []struct {
+		how    string
+		forbid func() error
+	}{
+		{"nothing", func() error { return nil }},
+		{"a new block", func() error {
+			r = s.block(rule.Rule{Program: all, Remote: rule.Remote{Address: to.Addr()}})
+			return nil
+		}},
+		{"the other way", func() error { // says nothing of this one
+			s.block(rule.Rule{Program: all, Remote: rule.Remote{Address: netip.MustParseAddr("10.98.0.2")}})
+			return nil
+		}},
+		{"lockdown", func() error { return s.api.SetMode(t.Context(), api.ModeLockdown, 0) }},
+	} {
+		var conn net.Conn
+		if err := s.inner.Do(func() (err error) {
+			conn, err = net.DialTimeout("tcp", to.String(), 5*time.Second)
+			return err
+		}); err != nil {
+			t.Fatalf("%s: %v", c.how, err)
+		}
+		says := func() error {
+			_ = conn.SetDeadline(time.Now().Add(500 * time.Millisecond))
+			if _, err := conn.Write([]byte("hello")); err != nil {
+				return err
+			}
+			_, err := conn.Read(make([]byte, 5))
+			return err
+		}
+		if err := says(); err != nil {
+			t.Fatalf("%s: %v", c.how, err)
+		}
+		if err := c.forbid(); err != nil {
+			t.Fatal(err)
+		}
+		s.wire.Forget()
+		err := says()
+		goesOn := c.how == "nothing" || c.how == "the other way"
+		if (err == nil) != goesOn || s.wire.Saw(lab.To(to.Addr())) != goesOn {
+			t.Errorf("%s: %v, on the wire: %v", c.how, err, s.wire.Saw(lab.To(to.Addr())))
+		}
+		_ = conn.Close()
+		if c.how == "a new block" {
+			if err := s.api.RemoveRule(t.Context(), r.ID); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

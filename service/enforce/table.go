@@ -91,7 +91,6 @@ func (t Table) Apply() error {
 		add(in, t.queue(t.Queue, false))
 	}
 	if forward != nil {
-		add(forward, goesOn, accept())
 		add(forward, program(t.Classifier.Passes), accept())
 		add(forward, program(t.Classifier.PassesNot), jump("refuse"))
 		add(forward, t.queue(t.Queue, false))

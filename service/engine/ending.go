@@ -58,6 +58,9 @@ func (e *Engine) forbidden(all []*traffic.Live) *cuts {
 			if d, ends := e.ends(&l.Flow); ends {
 				l.Decision = d
 				c.add(l)
+				if l.Process.Path == flow.ForwardedPath { // it has no socket here: its packets end it
+					e.teach(&l.Flow, bpf.Owner{Forwarded: true, Executable: bpf.ForwardedExecutable})
+				}
 			}
 		}
 		e.mu.Unlock()

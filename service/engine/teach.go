@@ -199,6 +199,10 @@ func (e *Engine) judgeProgram(exe flow.Executable, p *knownProgram) bpf.ProgramV
 		p.perProcess = true
 	}
 	now := e.c.Clock()
+	if p.path == flow.ForwardedPath && e.mode.Mode == api.ModeLockdown { // no preset is about others
+		p.verdict = [2]bpf.Verdict{bpf.Block, bpf.Block}
+		return bpf.ProgramVerdict{Generation: p.generation, ID: p.id, Out: bpf.Block, In: bpf.Block}
+	}
 	var wide [2]rule.Width
 	for _, d := range []flow.Direction{flow.Out, flow.In} {
 		wide[d] = e.set.Wide(process, d, now)

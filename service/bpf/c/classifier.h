@@ -208,6 +208,42 @@ SEC("socket") int stopped(struct __sk_buff *skb)
 	return 1;
 }
 
+static __always_inline struct passage_key passage_of(const __u8 *to, __u16 port, const __u8 *from, __u16 source_port, __u8 protocol, __u32 v)
+{
+	struct passage_key k = { .port = port, .source_port = source_port, .protocol = protocol, .verdict = v };
+	__builtin_memcpy(k.address, to, 16);
+	__builtin_memcpy(k.source, from, 16);
+	return k;
+}
+
+/* Tells the service of what passes through without ever being in its queue: of each flow,
+ * once until it has been silent for a minute. What answers it is no flow of its own. */
+static __always_inline void show_passage(const struct packet *p, const struct owner *o, const struct ends *e, __u32 v)
+{
+	struct passage_key k = passage_of(p->source, p->source_port, p->address, p->port, p->protocol, v);
+	__u64 now = bpf_ktime_get_boot_ns(), *last = bpf_map_lookup_elem(&passages, &k);
+	if (last) {
+		*last = now;
+		return;
+	}
+	k = passage_of(p->address, p->port, p->source, p->source_port, p->protocol, v);
+	last = bpf_map_lookup_elem(&passages, &k);
+	if (last && now - *last < 60 * SECOND) {
+		*last = now;
+		return;
+	}
+	bpf_map_update_elem(&passages, &k, &now, BPF_ANY);
+	show_rarely(0, o, e, v);
+}
+
+/* A segment of a connection of which nothing is decided any more: of one that was let
+ * through here, in the direction in which it began, the service decides again. */
+static __always_inline __u32 undecided(const struct packet *p)
+{
+	struct passage_key k = passage_of(p->address, p->port, p->source, p->source_port, p->protocol, ALLOW);
+	return bpf_map_lookup_elem(&passages, &k) ? ASK : ALLOW;
+}
+
 /* A packet from another machine or namespace to yet another, through this one. */
 __noinline __u32 passage(struct __sk_buff *skb, struct packet *p)
 {
@@ -218,12 +254,22 @@ __noinline __u32 passage(struct __sk_buff *skb, struct packet *p)
 		return ALLOW;
 	struct ends e = leaving(p);
 	__u32 v = decide(&o, &e);
-	if (v == ALLOW || (p->protocol == PROTO_TCP && !is_synack(p)))
+	if (v != ALLOW && (p->protocol != PROTO_TCP || is_synack(p) || goes_on(p))) {
+		/* The answer to what was let through. */
+		struct ends back = arriving(p);
+		back.direction = OUT;
+		__u32 b = decide(&o, &back);
+		if (b == ALLOW)
+			return ALLOW;
+		/* What goes on was let through once, and ends when it is blocked, whoever began it. */
+		if (goes_on(p))
+			return v == BLOCK || b == BLOCK ? BLOCK : undecided(p);
+	}
+	if (goes_on(p))
 		return v;
-	/* The answer to what was let through. */
-	struct ends back = arriving(p);
-	back.direction = OUT;
-	return decide(&o, &back) == ALLOW ? ALLOW : v;
+	if ((v == ALLOW || v == BLOCK) && !p->later)
+		show_passage(p, &o, &e, v);
+	return v;
 }
 
 SEC("socket") int passes(struct __sk_buff *skb)

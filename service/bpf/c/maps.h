@@ -13,6 +13,8 @@ struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); 
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 1024); __type(key, __u32); __type(value, struct connect); } connecting SEC(".maps");
 /* What the service let go from its queue: until when it passes, boot time in ns. */
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, struct conversation_key); __type(value, __u64); } let_go SEC(".maps");
+/* What was told of as passing through: when something of it was seen last, boot time in ns. */
+struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, struct passage_key); __type(value, __u64); } passages SEC(".maps");
 /* Connections that came about and have no socket of their own yet that is known. */
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, struct arrival_key); __type(value, struct arrival); } arrivals SEC(".maps");
 /* Other network namespaces whose packets can be held too, by cookie. */

@@ -224,6 +224,13 @@ struct file_record {
 	struct executable exe;
 	__u32 fd, pad;
 };
+/* A flow between others, through this machine. */
+struct passage_key {
+	__u8 address[16], source[16];
+	__u16 port, source_port;
+	__u8 protocol, verdict, pad[2];
+};
+
 struct socket_record {
 	struct owner owner;
 	__u64 cgroup;
