@@ -23,6 +23,9 @@ func (c *compiled) checks(q *Query) []Check {
 	if len(c.Ports) > 0 {
 		c.checkPorts(&l, q)
 	}
+	if c.Network != "" {
+		l.add("network_profile", matchesNetwork(c.Network, q.Network), "network", q.Network, c.Network)
+	}
 	if !c.usable() {
 		err := validateOperands(&c.Rule)
 		l = append(l, Check{operandOf(err), false, err.Error()})

@@ -10,8 +10,8 @@
 //     their narrowest, the next decides, so more operands win over fewer;
 //  2. destination: exact name or address, domain (more labels first), network or range
 //     (fewer addresses first), local network, any;
-//  3. ports: set over any, fewer first; then protocol, user and one direction: set
-//     over not set;
+//  3. ports: set over any, fewer first; then protocol, user, network profile and one
+//     direction: set over not set;
 //  4. block over allow; then the newer.
 //
 // A Set never changes after NewSet and may be read from any goroutine; the engine

@@ -31,6 +31,7 @@ var (
 		"2001:db8::/32", "2001:db8::/64", "2001:db8::1/128", "::/0", "fe80::/10", "127.0.0.0/8", "::1/128",
 	}
 	genPorts     = []uint16{1, 53, 80, 443, 8000, 8500, 65535}
+	genProfiles  = []string{NetworkHome, NetworkPublic, NetworkVPN, "home,vpn", "the cabin,work"}
 	genProtocols = []flow.Protocol{flow.TCP, flow.UDP, flow.ICMP, flow.SCTP}
 	genProcesses = []flow.ProcessID{{PID: 10, Start: 100}, {PID: 10, Start: 200}, {PID: 11, Start: 100}}
 	genBoots     = []string{"boot-1", "boot-2"}
@@ -126,6 +127,7 @@ func genRule(t *rapid.T, n int) Rule {
 		Action:    rapid.SampledFrom([]Action{Allow, Block}).Draw(t, "action"),
 		Direction: rapid.SampledFrom([]Direction{Out, Out, In, Both}).Draw(t, "direction"),
 		User:      rarely(t, "user", 4, genUsers),
+		Network:   rarely(t, "profile", 4, genProfiles),
 		Created:   genStart.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "created")) * time.Minute),
 		Note:      maybe(t, "note", 2, []string{"", "from the trip", "日本語"}),
 		By:        "alice",
@@ -169,7 +171,7 @@ func genWideRules(t *rapid.T) []Rule {
 	rules := genRules(t, 5)
 	for i := range rules {
 		if rapid.Bool().Draw(t, "any destination") {
-			rules[i].Remote, rules[i].Ports, rules[i].Protocol = Remote{}, nil, 0
+			rules[i].Remote, rules[i].Ports, rules[i].Protocol, rules[i].Network = Remote{}, nil, 0, ""
 		}
 		if rapid.Bool().Draw(t, "any program") {
 			rules[i].Program = Program{Path: rules[i].Program.Path}
@@ -219,6 +221,7 @@ func genQuery(t *rapid.T, p *flow.Process) Query {
 		LAN:       rapid.Bool().Draw(t, "lan"),
 		Named:     rapid.IntRange(0, 3).Draw(t, "named") == 0,
 	}
+	q.Network = maybe(t, "profile", 5, []string{NetworkHome, NetworkWork, NetworkPublic, NetworkVPN, "the cabin"})
 	q.Remote.Port = rapid.SampledFrom(genPorts).Draw(t, "port")
 	if a := maybe(t, "address", 8, genAddrs); a != "" {
 		q.Remote.Addr = netip.MustParseAddr(a)

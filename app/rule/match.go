@@ -22,7 +22,7 @@ func newCompiled(r Rule, position int) compiled {
 	c := compiled{Rule: Normal(r)}
 	c.uid, c.byNumber = userNumber(c.User)
 	c.mayEnd = c.Lifetime.Kind != Always && c.Lifetime.Kind != Once
-	c.universal = c.Remote.IsAny() && len(c.Ports) == 0 && c.Protocol == flow.AnyProtocol
+	c.universal = c.Remote.IsAny() && len(c.Ports) == 0 && c.Protocol == flow.AnyProtocol && c.Network == ""
 	p := &c.Program
 	c.traits = p.Script != "" || p.SHA256 != "" || p.Unit != "" || p.Parent != "" ||
 		c.User != "" || c.Lifetime.bound()
@@ -51,7 +51,7 @@ func (c *compiled) matchesFlow(q *Query) bool {
 		(!q.Named || !c.Remote.IsAny()) &&
 		(c.Protocol == flow.AnyProtocol || c.Protocol == q.Protocol) &&
 		(len(c.Ports) == 0 || q.Protocol.HasPorts() && matchesPorts(c.Ports, q.port())) &&
-		c.Remote.matches(q)
+		c.Remote.matches(q) && matchesNetwork(c.Network, q.Network)
 }
 
 func (c *compiled) matchesProcess(p *flow.Process) bool {

@@ -71,6 +71,7 @@ func naiveMatches(r *Rule, q Query) bool {
 		r.Remote.Network.IsValid() && !r.Remote.Network.Contains(addr),
 		r.Remote.Range != AddrRange{} && !naiveInRange(r.Remote.Range, addr),
 		r.Remote.LAN && !q.LAN,
+		r.Network != "" && (q.Network == "" || !slices.Contains(strings.Split(r.Network, ","), q.Network)),
 	} {
 		if wrong {
 			return false
@@ -136,7 +137,7 @@ func naiveOrder(r *Rule) []*big.Int {
 		bit(r.Program.Script != ""), bit(r.Program.Path != ""), bit(r.Program.SHA256 != ""),
 		bit(r.Program.Unit != ""), bit(r.Program.Parent != ""), bit(r.Lifetime.Process != flow.ProcessID{}),
 		big.NewInt(kind), detail, narrow,
-		bit(r.Protocol != 0), bit(r.User != ""), bit(r.Direction != Both), bit(r.Action == Block),
+		bit(r.Protocol != 0), bit(r.User != ""), bit(r.Network != ""), bit(r.Direction != Both), bit(r.Action == Block),
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	ByPorts       Criterion = "ports"
 	ByProtocol    Criterion = "protocol"
 	ByUser        Criterion = "user"
+	ByNetwork     Criterion = "network"
 	ByDirection   Criterion = "direction"
 	ByBlock       Criterion = "block"
 	ByAge         Criterion = "age"
@@ -40,6 +41,7 @@ type order struct {
 	ports    int   // 0: any; more: fewer ports
 	protocol bool
 	user     bool
+	network  bool
 	oneWay   bool
 	block    bool
 	age      time.Time
@@ -52,6 +54,7 @@ func orderOf(r *Rule, position int) order {
 		program:  r.weight(),
 		protocol: r.Protocol != 0,
 		user:     r.User != "",
+		network:  r.Network != "",
 		oneWay:   r.Direction != Both,
 		block:    r.Action == Block,
 		age:      r.Created,
@@ -104,6 +107,9 @@ func (o *order) compare(p *order) (int, Criterion) {
 	}
 	if n := compareBool(o.user, p.user); n != 0 {
 		return n, ByUser
+	}
+	if n := compareBool(o.network, p.network); n != 0 {
+		return n, ByNetwork
 	}
 	if n := compareBool(o.oneWay, p.oneWay); n != 0 {
 		return n, ByDirection

@@ -75,7 +75,8 @@ func TestValidate(t *testing.T) {
 				r.Ports = append(r.Ports, PortRange{2*i + 1, 2*i + 1})
 			}
 		}, "65 are too many, at most 64"},
-		{"network_profile", func(r *Rule) { r.Network = "home" }, "not supported yet"},
+		{"network_profile", func(r *Rule) { r.Network = "home,,work" }, "has no name"},
+		{"network_profile", func(r *Rule) { r.Network = strings.Repeat("x", 65) }, "too long"},
 		{"note", func(r *Rule) { r.Note = strings.Repeat("a", 1001) }, "at most 1000"},
 		{"note", func(r *Rule) { r.Note = "a\x00b" }, "control character U+0000"},
 		{"id", func(r *Rule) { r.ID = strings.Repeat("a", 65) }, "at most 64"},
