@@ -71,6 +71,7 @@ func (c *compiled) checkProgram(l *list, q *flow.Process) {
 	if p.SHA256 != "" {
 		l.add("program.sha256", p.SHA256 == q.SHA256, "checksum", q.SHA256, p.SHA256)
 	}
+	c.checkOrigin(l, q)
 	switch {
 	case p.Unit == "":
 	case !c.unitIsMeant(q):
@@ -84,6 +85,32 @@ func (c *compiled) checkProgram(l *list, q *flow.Process) {
 	if c.Lifetime.bound() {
 		want := c.Lifetime.Process.PID
 		l.add("lifetime.process", c.Lifetime.matches(q), "process", fmt.Sprint(q.PID), fmt.Sprintf("%d or one that it started", want))
+	}
+}
+
+// checkOrigin is about where the program came from.
+func (c *compiled) checkOrigin(l *list, q *flow.Process) {
+	p := &c.Program
+	switch {
+	case p.App == "":
+	case p.App == q.App && !c.appIsMeant(q):
+		*l = append(*l, Check{"program.app", false, "any program of the user can say that it is part of " + q.App + ", so nothing is allowed by that name"})
+	default:
+		l.add("program.app", p.App == q.App, "application", q.App, p.App)
+	}
+	switch {
+	case p.Package == "":
+	case p.Package == q.Package && !c.packageIsMeant(q):
+		*l = append(*l, Check{"program.package", false, "the file is no longer what " + q.Package + " installed"})
+	default:
+		l.add("program.package", p.Package == q.Package, "package", q.Package, p.Package)
+	}
+	switch {
+	case p.Folder == "":
+	case q.Inline:
+		*l = append(*l, Check{"program.folder", false, "code given to the interpreter directly is in no folder"})
+	default:
+		l.add("program.folder", p.matchesFolder(q), "program", subject(q), "below "+p.Folder)
 	}
 }
 

@@ -71,6 +71,9 @@ checksum: false
   direction +direction out matches
   program.sha256 -checksum is unknown, not aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
   program.unit -unit is unknown, not cron.service
+package: false
+  direction +direction out matches
+  program.package -package is unknown, not curl
 parent: false
   direction -direction out is not in
   program.parent -started by /usr/bin/zsh is not /usr/bin/bash
@@ -82,9 +85,6 @@ lan: false
   remote.lan -www.example.com is not on the local network
 any: true, lost by program
   direction +direction out matches
-package: false, has an operand that can't be matched
-  direction +direction out matches
-  program.package -program.package: not supported yet: leave it out
 ended: false, ended
   direction +direction out matches
 `

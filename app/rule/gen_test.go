@@ -13,13 +13,16 @@ import (
 
 // Few values for each operand, so that random rules and flows meet often.
 var (
-	genPaths   = []string{"/usr/bin/curl", "/usr/bin/python3", "/usr/lib/firefox/firefox"}
-	genNoFiles = []string{flow.KernelPath, flow.ForwardedPath}
-	genScripts = []string{"/home/a/backup.py", "/home/a/sync.py"}
-	genUnits   = []string{"cron.service", "ssh.service"}
-	genSums    = []string{strings.Repeat("a", 64), strings.Repeat("b", 64)}
-	genUsers   = []string{"alice", "bob", "0", "1000"}
-	genNames   = []string{
+	genPaths    = []string{"/usr/bin/curl", "/usr/bin/python3", "/usr/lib/firefox/firefox"}
+	genNoFiles  = []string{flow.KernelPath, flow.ForwardedPath}
+	genScripts  = []string{"/home/a/backup.py", "/home/a/sync.py"}
+	genPackages = []string{"curl", "python3.11-minimal"}
+	genApps     = []string{"org.mozilla.firefox", "spotify", "/home/a/Apps/Krita.AppImage"}
+	genFolders  = []string{"/usr/bin", "/usr/lib", "/usr", "/home/a", "/usr/lib/firefox"}
+	genUnits    = []string{"cron.service", "ssh.service"}
+	genSums     = []string{strings.Repeat("a", 64), strings.Repeat("b", 64)}
+	genUsers    = []string{"alice", "bob", "0", "1000"}
+	genNames    = []string{
 		"example.com", "www.example.com", "a.www.example.com", "example.org", "com", "notexample.com", "localhost",
 	}
 	genAddrs = []string{
@@ -137,6 +140,9 @@ func genRule(t *rapid.T, n int) Rule {
 	p := &r.Program
 	p.Path = maybe(t, "path", 3, genPaths)
 	p.Script = rarely(t, "script", 5, genScripts)
+	p.Package = rarely(t, "package", 6, genPackages)
+	p.App = rarely(t, "app", 6, genApps)
+	p.Folder = rarely(t, "folder", 5, genFolders)
 	p.Unit = rarely(t, "unit", 6, genUnits)
 	p.Parent = rarely(t, "parent", 6, genPaths)
 	p.SHA256 = rarely(t, "sha256", 6, genSums)
@@ -200,6 +206,10 @@ func genKnownProcess(t *rapid.T) *flow.Process {
 	}
 	p.Script = rarely(t, "script", 3, genScripts)
 	p.Inline = rapid.IntRange(0, 5).Draw(t, "inline") == 0
+	p.Package = rarely(t, "package", 2, genPackages)
+	p.Integrity = maybe(t, "integrity", 2, []flow.Integrity{flow.Intact, flow.Modified})
+	p.App = rarely(t, "app", 2, genApps)
+	p.OwnApp = p.App != "" && rapid.Bool().Draw(t, "own app")
 	p.Unit = rarely(t, "unit", 2, genUnits)
 	p.OwnUnit = p.Unit != "" && rapid.Bool().Draw(t, "own unit")
 	p.SHA256 = maybe(t, "sha256", 3, genSums)

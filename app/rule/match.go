@@ -24,8 +24,7 @@ func newCompiled(r Rule, position int) compiled {
 	c.mayEnd = c.Lifetime.Kind != Always && c.Lifetime.Kind != Once
 	c.universal = c.Remote.IsAny() && len(c.Ports) == 0 && c.Protocol == flow.AnyProtocol && c.Network == ""
 	p := &c.Program
-	c.traits = p.Script != "" || p.SHA256 != "" || p.Unit != "" || p.Parent != "" ||
-		c.User != "" || c.Lifetime.bound()
+	c.traits = *p != (Program{Path: p.Path}) || c.User != "" || c.Lifetime.bound()
 	c.order = orderOf(&c.Rule, position)
 	return c
 }
@@ -55,13 +54,25 @@ func (c *compiled) matchesFlow(q *Query) bool {
 }
 
 func (c *compiled) matchesProcess(p *flow.Process) bool {
-	return c.Program.matches(p) && c.unitIsMeant(p) && c.Lifetime.matches(p) &&
+	return c.Program.matches(p) && c.unitIsMeant(p) && c.appIsMeant(p) && c.packageIsMeant(p) && c.Lifetime.matches(p) &&
 		(c.User == "" || matchesUser(c.User, c.uid, c.byNumber, p))
 }
 
 // unitIsMeant: a unit that a user named is meant only by rules about that user.
 func (r *Rule) unitIsMeant(p *flow.Process) bool {
 	return r.Program.Unit == "" || !p.OwnUnit || r.User != ""
+}
+
+// appIsMeant: an application that any program of the user can claim to be is allowed
+// nothing by that name.
+func (r *Rule) appIsMeant(p *flow.Process) bool {
+	return r.Program.App == "" || !p.OwnApp || r.Action == Block
+}
+
+// packageIsMeant: what a package is allowed is not for a file that is no longer what the
+// package installed.
+func (r *Rule) packageIsMeant(p *flow.Process) bool {
+	return r.Program.Package == "" || p.Integrity != flow.Modified || r.Action == Block
 }
 
 // matches: both are normal.

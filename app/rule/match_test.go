@@ -127,8 +127,8 @@ func TestMatches(t *testing.T) {
 		{"until it quits, its number reused", quitsWith(7, 71), out, false},
 		{"until all quit", quitsWith(0, 0), out, true},
 
-		{"a package, not supported yet", Rule{Program: Program{Package: "python3"}}, out, false},
-		{"an app, not supported yet", Rule{Program: Program{App: "org.python"}}, out, false},
+		{"another package", Rule{Program: Program{Package: "python3"}}, out, false},
+		{"no app", Rule{Program: Program{App: "org.python"}}, out, false},
 		{"a list, not supported yet", Rule{Remote: Remote{List: "urlhaus"}}, out, false},
 		{"a network profile", Rule{Network: "Home"}, Query{Process: out.Process, Network: "home"}, true},
 		{"another network profile", Rule{Network: "home"}, Query{Process: out.Process, Network: "public"}, false},

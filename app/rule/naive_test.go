@@ -59,6 +59,11 @@ func naiveMatches(r *Rule, q Query) bool {
 		q.Named && r.Remote == Remote{},
 		r.Program.Script != "" && (p.Inline || r.Program.Script != p.Script),
 		r.Program.SHA256 != "" && r.Program.SHA256 != p.SHA256,
+		r.Program.Package != "" && r.Program.Package != p.Package,
+		r.Program.Package != "" && r.Action == Allow && p.Integrity == flow.Modified,
+		r.Program.App != "" && r.Program.App != p.App,
+		r.Program.App != "" && r.Action == Allow && p.OwnApp,
+		r.Program.Folder != "" && !naiveBelow(r.Program.Folder, p),
 		r.Program.Unit != "" && (r.Program.Unit != p.Unit || p.OwnUnit && r.User == ""),
 		r.Program.Parent != "" && !ancestor(func(a flow.Ancestor) bool { return a.Path == r.Program.Parent }),
 		r.Lifetime.Process != flow.ProcessID{} && r.Lifetime.Process != p.ProcessID &&
@@ -83,6 +88,14 @@ func naiveMatches(r *Rule, q Query) bool {
 	return q.Protocol.HasPorts() && slices.ContainsFunc(r.Ports, func(x PortRange) bool {
 		return x.From <= port && port <= x.To
 	})
+}
+
+func naiveBelow(folder string, p *flow.Process) bool {
+	file := p.Path
+	if p.Script != "" {
+		file = p.Script
+	}
+	return !p.Inline && strings.HasPrefix(file, folder+"/")
 }
 
 func naiveUser(u string, p *flow.Process) bool {
@@ -135,8 +148,9 @@ func naiveOrder(r *Rule) []*big.Int {
 	kind, detail := naiveDestination(r.Remote)
 	return []*big.Int{
 		bit(r.Program.Script != ""), bit(r.Program.Path != ""), bit(r.Program.SHA256 != ""),
+		bit(r.Program.App != ""), bit(r.Program.Package != ""), bit(r.Program.Folder != ""),
 		bit(r.Program.Unit != ""), bit(r.Program.Parent != ""), bit(r.Lifetime.Process != flow.ProcessID{}),
-		big.NewInt(kind), detail, narrow,
+		big.NewInt(int64(len(strings.Split(r.Program.Folder, "/")))), big.NewInt(kind), detail, narrow,
 		bit(r.Protocol != 0), bit(r.User != ""), bit(r.Network != ""), bit(r.Direction != Both), bit(r.Action == Block),
 	}
 }

@@ -30,7 +30,7 @@ func normalTime(t time.Time) time.Time {
 // is meant. What can't be matched must not count as "any".
 func (r *Rule) usable() bool {
 	return (r.Action == Allow || r.Action == Block) && r.Direction <= Both &&
-		r.Program.supported() && r.Remote.check() == nil && checkNetwork(r.Network) == nil
+		r.Remote.check() == nil && checkNetwork(r.Network) == nil
 }
 
 var origins = []Origin{FromAnswer, FromEditor, FromCommand, FromImport, FromPreset, FromLearn}

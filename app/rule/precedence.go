@@ -34,11 +34,12 @@ const (
 
 // order is what rules are compared by; more wins, field by field from above.
 type order struct {
-	program  uint8 // Rule.weight
-	kind     uint8 // toAny to toExact
-	labels   uint8 // of a domain
-	size     span  // of a network or range; less wins
-	ports    int   // 0: any; more: fewer ports
+	program  uint16 // Rule.weight
+	depth    uint8  // of the folder
+	kind     uint8  // toAny to toExact
+	labels   uint8  // of a domain
+	size     span   // of a network or range; less wins
+	ports    int    // 0: any; more: fewer ports
 	protocol bool
 	user     bool
 	network  bool
@@ -60,6 +61,7 @@ func orderOf(r *Rule, position int) order {
 		age:      r.Created,
 		id:       r.ID,
 		position: position,
+		depth:    uint8(min(strings.Count(r.Program.Folder, "/"), 255)),
 	}
 	if n := countPorts(r.Ports); n > 0 {
 		o.ports = 1<<16 - n
@@ -94,6 +96,9 @@ func (o *order) setSpan(s span) {
 // compare is above zero when o wins over p, and says by what.
 func (o *order) compare(p *order) (int, Criterion) {
 	if n := cmp.Compare(o.program, p.program); n != 0 {
+		return n, ByProgram
+	}
+	if n := cmp.Compare(o.depth, p.depth); n != 0 {
 		return n, ByProgram
 	}
 	if n := o.compareRemote(p); n != 0 {

@@ -118,6 +118,7 @@ type walk struct {
 	byPath   map[string][]rank
 	anywhere []rank          // rules without a path
 	sums     map[string]bool // paths with a checksum operand; "" for rules without a path
+	packages map[string]bool // those that a rule allows something
 }
 
 // add files a rule; rules come in the order of their ranks.
@@ -128,6 +129,12 @@ func (w *walk) add(c *compiled, n rank) {
 			w.sums = make(map[string]bool)
 		}
 		w.sums[p.Path] = true
+	}
+	if p.Package != "" && c.Action == Allow {
+		if w.packages == nil {
+			w.packages = make(map[string]bool)
+		}
+		w.packages[p.Package] = true
 	}
 	if p.Path == "" {
 		w.anywhere = append(w.anywhere, n)
