@@ -3,14 +3,16 @@ package rule
 import (
 	"slices"
 	"strings"
+
+	"sekisho/app/flow"
 )
 
-// The network profiles that everybody has. People name others as they like.
+// The network profiles that everybody has, as flow has them.
 const (
-	NetworkHome   = "home"
-	NetworkWork   = "work"
-	NetworkPublic = "public" // also every network that nobody named
-	NetworkVPN    = "vpn"
+	NetworkHome   = flow.NetworkHome
+	NetworkWork   = flow.NetworkWork
+	NetworkPublic = flow.NetworkPublic
+	NetworkVPN    = flow.NetworkVPN
 )
 
 // Networks lists them in the order in which they are shown.
