@@ -35,6 +35,7 @@ var imports = map[string][]string{
 	"service/capture":   {"app/flow", "service/bpf"},
 	"service/enforce":   {"app/flow", "service/bpf"},
 	"service/traffic":   {"app/flow", "service/bpf"},
+	"service/machine":   {"app/flow", "service/machine/..."},
 	"service/network":   {"app/flow"},
 	"service/engine":    {"app/flow", "app/rule", "app/prompt", "app/api", "service/bpf", "service/traffic"},
 	"service/server":    {"app/flow", "app/rule", "app/prompt", "app/api/..."},

@@ -1,0 +1,388 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sekisho/app/flow"
+	"sekisho/service/machine/ruleset"
+)
+
+// Machine is this computer, seen from one network namespace at a time.
+type Machine struct {
+	// Own reports which tables of nftables are Sekisho's; nil: none.
+	Own func(table string) bool
+	// Files that names are looked up by; empty: those of /etc.
+	Resolv, Hosts string
+	// NameDeadline is how long a name server may take in all; 0: 5 s.
+	NameDeadline time.Duration
+	// Cgroups is where cgroup v2 is mounted; empty: /sys/fs/cgroup.
+	Cgroups string
+}
+
+// pathsMost is how many addresses of a name are looked at.
+const pathsMost = 8
+
+// Look says what becomes of a connection to f.Remote: by its address, else by its name.
+// Of f, the direction, the protocol, both ends and the process's user and cgroup count.
+// It needs CAP_NET_ADMIN.
+func (m *Machine) Look(ctx context.Context, f flow.Flow) (Report, error) {
+	var r Report
+	to := []netip.Addr{f.Remote.Addr}
+	if !f.Remote.Addr.IsValid() {
+		if r.Names, to = m.resolve(ctx, f.Remote.Name); len(to) == 0 {
+			r.conclude()
+			return r, ctx.Err()
+		}
+	}
+	w, err := openWays()
+	if err != nil {
+		return r, err
+	}
+	defer w.close()
+	set, err := ruleset.Read(m.own)
+	if err != nil {
+		return r, err
+	}
+	defer set.Close()
+	for _, a := range to[:min(len(to), pathsMost)] {
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		g := f
+		g.Remote.Addr = a.Unmap().WithZone("")
+		l := look{machine: m, ways: w, set: set, flow: &g}
+		r.Paths = append(r.Paths, l.path())
+	}
+	r.conclude()
+	return r, nil
+}
+
+func (m *Machine) own(table string) bool { return m.Own != nil && m.Own(table) }
+
+// look follows one connection to one address.
+type look struct {
+	machine *Machine
+	ways    *ways
+	set     *ruleset.Ruleset
+	flow    *flow.Flow
+	to      Path
+	marks   uint32 // what connection tracking keeps
+}
+
+func (l *look) path() Path {
+	f := l.flow
+	l.to = Path{Remote: netip.AddrPortFrom(f.Remote.Addr, f.Remote.Port), Outcome: Passes}
+	if f.Direction == flow.Out && f.Protocol.HasPorts() && f.Remote.Port == 0 {
+		l.add(Step{Code: PortZero, Outcome: Passes})
+	}
+	if f.Process != nil && f.Process.Path == flow.ForwardedPath {
+		l.passOn()
+		return l.to
+	}
+	way, ok := l.route(routeQuery{to: f.Remote.Addr, from: l.localAddr(), protocol: uint8(l.protocol()), port: f.Remote.Port, uid: l.uid()})
+	if !ok {
+		return l.to
+	}
+	if f.Direction == flow.In {
+		l.incoming(way)
+	} else {
+		l.outgoing(way)
+	}
+	return l.to
+}
+
+// add notes a step; the first that stops the connection for sure is the culprit.
+func (l *look) add(s Step) {
+	l.to.Steps = append(l.to.Steps, s)
+	if s.Outcome == Passes || l.stopped() {
+		return
+	}
+	if l.to.Outcome == Passes || s.Outcome != Perhaps {
+		l.to.Outcome = s.Outcome
+		l.to.Culprit = &s
+	}
+}
+
+func (l *look) stopped() bool { return l.to.Outcome == Dropped || l.to.Outcome == Rejected }
+
+func (l *look) uid() uint32 {
+	if l.flow.Process == nil {
+		return 0
+	}
+	return l.flow.Process.UID
+}
+
+func (l *look) protocol() flow.Protocol {
+	switch p := l.flow.Protocol; {
+	case p == flow.AnyProtocol:
+		return flow.TCP
+	case p == flow.ICMP && l.flow.Remote.Addr.Is6():
+		return flow.ICMPv6
+	default:
+		return p
+	}
+}
+
+// localAddr is the flow's own address if it is of the remote's family.
+func (l *look) localAddr() netip.Addr {
+	a := l.flow.Local.Addr.Unmap()
+	if !a.IsValid() || a.IsUnspecified() || a.Is4() != l.flow.Remote.Addr.Is4() {
+		return netip.Addr{}
+	}
+	return a
+}
+
+// packet is the first of the flow, on its way by a route.
+func (l *look) packet(way route) ruleset.Packet {
+	f := l.flow
+	src := l.localAddr()
+	if !src.IsValid() {
+		src = way.source
+	}
+	if !src.IsValid() {
+		src = netip.IPv4Unspecified()
+		if f.Remote.Addr.Is6() {
+			src = netip.IPv6Unspecified()
+		}
+	}
+	p := ruleset.Packet{
+		Src: netip.AddrPortFrom(src, f.Local.Port), Dst: netip.AddrPortFrom(f.Remote.Addr, f.Remote.Port),
+		Protocol: uint8(l.protocol()), Ephemeral: ephemeral(), TCPFlags: ruleset.SYN,
+	}
+	p.Out, _, _ = l.ways.link(way.out)
+	if f.Process != nil && !f.Process.Kernel {
+		p.Owner = ruleset.Owner{Known: true, UID: f.Process.UID, GID: l.gid(), Cgroup: l.cgroup()}
+	}
+	p.Begin, p.End = p.Src, p.Dst
+	return p
+}
+
+func (l *look) cgroup() string {
+	dir := l.machine.Cgroups
+	if dir == "" {
+		dir = "/sys/fs/cgroup"
+	}
+	if l.flow.Process.Cgroup == "" {
+		return ""
+	}
+	return filepath.Join(dir, l.flow.Process.Cgroup)
+}
+
+// gid is the group that the program runs as, if it runs; else the user's own is not known
+// and taken to have the user's number.
+func (l *look) gid() uint32 {
+	p := l.flow.Process
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
+	if err != nil || p.PID == 0 {
+		return p.UID
+	}
+	for line := range strings.Lines(string(b)) {
+		if fields := strings.Fields(line); len(fields) > 4 && fields[0] == "Gid:" {
+			n, _ := strconv.ParseUint(fields[4], 10, 32) // of the file system, as sockets have it
+			return uint32(n)
+		}
+	}
+	return p.UID
+}
+
+// ephemeral is the range of ports that programs are given.
+func ephemeral() [2]uint16 {
+	var from, to uint16
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		if n, _ := fmt.Sscan(string(b), &from, &to); n == 2 {
+			return [2]uint16{from, to}
+		}
+	}
+	return [2]uint16{32768, 60999}
+}
+
+// outgoing follows the first packet out, the answer back, and what follows it.
+func (l *look) outgoing(way route) {
+	p := l.packet(way)
+	first := p
+	if p = l.send(p, way, FirstPacket); l.stopped() {
+		return
+	}
+	l.answer(first, p)
+	if l.stopped() || p.Protocol != unix.IPPROTO_TCP {
+		return
+	}
+	next := first
+	next.TCPFlags, next.CTMark, next.State = ruleset.ACK, l.marks, after(p.State)
+	l.send(next, way, NextPacket)
+}
+
+// after is what connection tracking makes of a connection that was answered.
+func after(s ruleset.State) ruleset.State {
+	if s == ruleset.Untracked {
+		return s
+	}
+	return ruleset.Established
+}
+
+// send sends a packet out of this machine, and in again if it is for itself.
+func (l *look) send(p ruleset.Packet, way route, which string) ruleset.Packet {
+	p = l.walk(p, which, ruleset.Output)
+	if l.stopped() {
+		return p
+	}
+	if p.Diverted() || p.Rerouted {
+		var ok bool
+		if way, ok = l.route(routeQuery{to: p.Dst.Addr(), from: p.Src.Addr(), mark: p.Mark, protocol: p.Protocol, port: p.Dst.Port(), uid: l.uid()}); !ok {
+			return p
+		}
+		p.Out, _, _ = l.ways.link(way.out)
+	}
+	if p = l.walk(p, which, ruleset.Postrouting, ruleset.Egress); l.stopped() || way.kind != unix.RTN_LOCAL {
+		return p
+	}
+	p.In, p.Out = p.Out, ruleset.Link{}
+	p = l.walk(p, which, ruleset.Ingress, ruleset.Prerouting, ruleset.Input)
+	p.Out = p.In
+	return p
+}
+
+// answer follows the other end's answer to first, which left this machine as sent.
+func (l *look) answer(first, sent ruleset.Packet) {
+	p := ruleset.Packet{
+		Src: first.Dst, Dst: first.Src, Protocol: first.Protocol, Ephemeral: first.Ephemeral, State: after(sent.State), Answer: true,
+		TCPFlags: ruleset.SYN | ruleset.ACK, Begin: first.Begin, End: first.End, CTMark: sent.CTMark,
+	}
+	l.marks = sent.CTMark
+	if sent.In.Index != 0 { // it is for this machine itself
+		p.Out = sent.In
+		if p = l.walk(p, Answer, ruleset.Output, ruleset.Postrouting, ruleset.Egress); l.stopped() {
+			return
+		}
+		p.In, p.Out = p.Out, ruleset.Link{}
+	} else {
+		p.In = sent.Out
+	}
+	l.walk(p, Answer, ruleset.Ingress, ruleset.Prerouting, ruleset.Input)
+}
+
+// incoming follows the first packet in and the answer out.
+func (l *look) incoming(way route) {
+	out := l.packet(way)
+	p := out
+	p.Src, p.Dst = netip.AddrPortFrom(out.Dst.Addr(), l.flow.Remote.Port), netip.AddrPortFrom(out.Src.Addr(), l.flow.Local.Port)
+	p.Begin, p.End = p.Src, p.Dst
+	p.In, p.Out, p.Owner = out.Out, ruleset.Link{}, ruleset.Owner{}
+	if p = l.walk(p, FirstPacket, ruleset.Ingress, ruleset.Prerouting, ruleset.Input); l.stopped() {
+		return
+	}
+	a := out
+	a.Src, a.Dst, a.Begin, a.End = p.End, p.Begin, p.Begin, p.End
+	a.Answer, a.State, a.TCPFlags, a.CTMark = true, after(p.State), ruleset.SYN|ruleset.ACK, p.CTMark
+	l.walk(a, Answer, ruleset.Output, ruleset.Postrouting, ruleset.Egress)
+}
+
+// passOn follows a packet that goes through this machine.
+func (l *look) passOn() {
+	f := l.flow
+	back, err := l.ways.ask(routeQuery{to: f.Local.Addr})
+	way, ok := l.route(routeQuery{to: f.Remote.Addr, protocol: uint8(l.protocol()), port: f.Remote.Port})
+	if !ok || err != nil {
+		return
+	}
+	p := l.packet(way)
+	p.Owner = ruleset.Owner{}
+	p.In, _, _ = l.ways.link(back.out)
+	first := p
+	if p = l.walk(p, FirstPacket, ruleset.Ingress, ruleset.Prerouting, ruleset.Forward, ruleset.Postrouting, ruleset.Egress); l.stopped() {
+		return
+	}
+	a := first
+	a.Src, a.Dst, a.In, a.Out = first.Dst, first.Src, first.Out, first.In
+	a.Answer, a.State, a.TCPFlags, a.CTMark = true, after(p.State), ruleset.SYN|ruleset.ACK, p.CTMark
+	l.walk(a, Answer, ruleset.Ingress, ruleset.Prerouting, ruleset.Forward, ruleset.Postrouting, ruleset.Egress)
+}
+
+// walk sends a packet through hooks and notes what happens to it.
+func (l *look) walk(p ruleset.Packet, which string, hooks ...ruleset.Hook) ruleset.Packet {
+	result, out := l.set.Walk(p, l.ways, hooks...)
+	for i := range result.Steps {
+		s := Step{Code: FilterRule, Outcome: Passes, Values: map[string]string{"packet": which}, Filter: &result.Steps[i]}
+		if s.Filter.Rule == "" {
+			s.Code = FilterPolicy
+		}
+		if i == len(result.Steps)-1 && result.Outcome != Passes && result.Culprit != nil {
+			s.Outcome = result.Outcome
+		}
+		if s.Outcome != Passes {
+			l.doubts(result, which)
+		}
+		l.add(s)
+	}
+	return out
+}
+
+// doubts notes the rules of which it can't be told whether they match.
+func (l *look) doubts(r ruleset.Result, which string) {
+	for i := range r.Doubts {
+		l.add(Step{Code: FilterDoubt, Outcome: Passes, Values: map[string]string{"packet": which}, Filter: &r.Doubts[i]})
+	}
+}
+
+// route notes which way packets take; it is false if there is none.
+func (l *look) route(q routeQuery) (route, bool) {
+	way, err := l.ways.ask(q)
+	values := map[string]string{"to": q.to.String()}
+	if err != nil {
+		values["error"] = err.Error()
+		if r := l.ways.refusal(q.to); r != "" {
+			values["route"] = r
+		}
+		l.add(Step{Code: refusalCode(err), Outcome: Dropped, Values: values})
+		return way, false
+	}
+	link, up, carrier := l.ways.link(way.out)
+	values["interface"] = link.Name
+	hop := q.to
+	if way.gateway.IsValid() {
+		values["gateway"], hop = way.gateway.String(), way.gateway
+	}
+	if way.source.IsValid() {
+		values["source"] = way.source.String()
+	}
+	if r := l.ways.ruleFor(way.table); r != "" {
+		values["table"], values["rule"] = strconv.Itoa(int(way.table)), r
+	}
+	s := Step{Code: RouteFound, Outcome: Passes, Values: values}
+	switch {
+	case way.kind == unix.RTN_LOCAL:
+	case !up:
+		s.Code, s.Outcome = LinkDown, Dropped
+	case !carrier:
+		s.Code, s.Outcome = LinkNoCarrier, Dropped
+	case l.ways.hopFailed(way.out, hop):
+		// It is asked for anew with every packet, so it may be back.
+		s.Code, s.Outcome = NeighbourFailed, Perhaps
+	}
+	l.add(s)
+	return way, s.Outcome == Passes || s.Outcome == Perhaps
+}
+
+func refusalCode(err error) Code {
+	switch {
+	case errors.Is(err, unix.ENETUNREACH):
+		return RouteMissing
+	case errors.Is(err, unix.EHOSTUNREACH):
+		return RouteUnreachable
+	case errors.Is(err, unix.EACCES):
+		return RouteProhibited
+	case errors.Is(err, unix.EINVAL):
+		return RouteBlackhole
+	}
+	return RouteError
+}
