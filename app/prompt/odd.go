@@ -39,7 +39,9 @@ func Warnings(f *flow.Flow, p *flow.Provenance, now time.Time) []Warning {
 
 type warnings []Warning
 
-func (w *warnings) add(code, text, value string) { *w = append(*w, Warning{Code: code, Text: text, Value: value}) }
+func (w *warnings) add(code, text, value string) {
+	*w = append(*w, Warning{Code: code, Text: text, Value: value})
+}
 
 // writer is about who put the file there.
 func (w *warnings) writer(p *flow.Provenance) {
