@@ -25,6 +25,11 @@ type Machine struct {
 	Resolv, Hosts string
 	// NameDeadline is how long a name server may take in all; 0: 5 s.
 	NameDeadline time.Duration
+	// Admit lets the socket of an attempt through Sekisho's own checks, before it connects;
+	// nil: nothing is in its way.
+	Admit func(fd int) error
+	// TryFor is how long an attempt may take; 0: 3 s.
+	TryFor time.Duration
 	// Cgroups is where cgroup v2 is mounted; empty: /sys/fs/cgroup.
 	Cgroups string
 }

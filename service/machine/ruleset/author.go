@@ -10,6 +10,7 @@ import (
 type Author string
 
 const (
+	Sekisho    Author = "sekisho" // where our own tables are looked at, too
 	UFW        Author = "ufw"
 	Firewalld  Author = "firewalld"
 	Docker     Author = "docker"

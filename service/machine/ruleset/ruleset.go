@@ -3,6 +3,7 @@ package ruleset
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Family is a table's family, as nfnetlink numbers it (NFPROTO_).
@@ -129,3 +130,23 @@ func (s *Ruleset) Len() int {
 	}
 	return n
 }
+
+// Place finds where a rule is by its handle; of handle 0, the chain's policy.
+func (s *Ruleset) Place(f Family, tableName, chainName string, handle uint64) (Place, bool) {
+	t := s.find(f, tableName)
+	if t == nil || t.chains[chainName] == nil {
+		return Place{Family: f, Table: tableName, Chain: chainName, Handle: handle}, false
+	}
+	c := t.chains[chainName]
+	w := world{set: s, hook: c.hook, chain: c}
+	for _, r := range c.rules {
+		if r.handle == handle {
+			w.rule = r
+			return w.place(), true
+		}
+	}
+	return w.place(), handle == 0
+}
+
+// Rejects reports whether a rule tells the sender so.
+func (p Place) Rejects() bool { return strings.Contains(" "+p.Rule, " reject") }

@@ -286,6 +286,25 @@ func (w *world) run(c *chain) verdict {
 	return verdict{code: verdictContinue}
 }
 
+// EffectOf is what a verdict of nftables does.
+func EffectOf(code int32) Effect {
+	switch code {
+	case verdictDrop:
+		return Drop
+	case verdictAccept:
+		return Accepted
+	case verdictJump:
+		return Jump
+	case verdictGoto:
+		return Goto
+	case verdictReturn:
+		return Return
+	case verdictContinue, verdictBreak:
+		return NoDecision
+	}
+	return Queue
+}
+
 func effectOf(v verdict) Effect {
 	switch v.code {
 	case verdictAccept:
