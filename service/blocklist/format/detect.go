@@ -2,6 +2,7 @@ package format
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,6 +17,9 @@ func Detect(head []byte) (Format, error) {
 	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
 	if err := notText(head); err != nil {
 		return Auto, err
+	}
+	if len(head) >= Sample-3 && bytes.IndexByte(head, '\n') < 0 {
+		return Auto, &Refusal{Line: 1, Why: fmt.Sprintf("longer than %d KiB", MaxLine>>10), Do: "this is no list that can be read"}
 	}
 	lines := sampleLines(head)
 	best, most := Auto, 0
