@@ -87,8 +87,9 @@ func PresetOf(id string) (string, bool) {
 
 // presetRow stands for a rule for each of its programs and each of its accounts.
 type presetRow struct {
-	paths     []string // executables; with scripts nil too: any program
+	paths     []string // executables; with scripts and units nil too: any program
 	scripts   []string
+	units     []string
 	users     []string // accounts that it runs as; nil: any
 	block     bool
 	direction Direction
@@ -105,6 +106,9 @@ func (row *presetRow) rules(preset string) (rules []Rule) {
 	}
 	for _, s := range row.scripts {
 		programs = append(programs, Program{Script: s})
+	}
+	for _, u := range row.units {
+		programs = append(programs, Program{Unit: u})
 	}
 	if len(programs) == 0 {
 		programs = []Program{{}}
@@ -135,12 +139,11 @@ func (row *presetRow) rules(preset string) (rules []Rule) {
 // presetID is stable: it comes from what the rule says, not from its place in the table.
 func presetID(preset string, r *Rule) string {
 	subject := "any"
-	if p := r.Program.Path + r.Program.Script; p != "" {
+	if p := r.Program.Path + r.Program.Script + r.Program.Unit; p != "" {
 		subject = path.Base(p)
 	}
-	action := r.Action.String()
 	sum := sha256.Sum256([]byte(strings.Join([]string{
-		action, r.Direction.String(), r.Program.Path, r.Program.Script, r.User, r.Remote.String(),
+		r.Action.String(), r.Direction.String(), r.Program.Path, r.Program.Script, r.Program.Unit, r.User, r.Remote.String(),
 		FormatPorts(r.Ports), r.Protocol.String(), r.Network,
 	}, "\x00")))
 	return presetPrefix + preset + "-" + subject[:min(len(subject), 32)] + "-" + hex.EncodeToString(sum[:4])

@@ -71,8 +71,8 @@ var presetGroups = []presetGroup{
 		{paths: timesyncds, users: []string{"systemd-timesync"}, ports: "123", protocol: flow.UDP},
 		{paths: chronyds, users: []string{root, "_chrony", "chrony"}, ports: "123", protocol: flow.UDP},
 		{paths: chronyds, users: []string{root, "_chrony", "chrony"}, ports: "4460", protocol: flow.TCP}, // keys, RFC 8915
-		{paths: ntpds, users: []string{root, "ntp", "ntpsec", "_ntp", "openntpd"}, ports: "123", protocol: flow.UDP},
-		{paths: ntpds, users: []string{root, "ntp", "ntpsec", "_ntp", "openntpd"}, ports: "4460", protocol: flow.TCP},
+		{paths: ntpds, users: []string{root, "ntp", "ntpsec", "ntpd", "_ntp"}, ports: "123", protocol: flow.UDP},
+		{paths: ntpds, users: []string{root, "ntp", "ntpsec", "ntpd", "_ntp"}, ports: "4460", protocol: flow.TCP},
 	}},
 	{PresetUpdates, false, []presetRow{
 		{paths: []string{"/usr/lib/apt/methods/http", "/usr/lib/apt/methods/https"}, users: []string{root, "_apt"}, ports: "80,443", protocol: flow.TCP},
@@ -82,7 +82,7 @@ var presetGroups = []presetGroup{
 			paths: []string{
 				"/usr/bin/dnf5", "/usr/sbin/dnf5daemon-server", "/usr/bin/dnf5daemon-server", "/usr/libexec/packagekitd", "/usr/lib/packagekitd",
 				"/usr/bin/zypper", "/usr/bin/rpm-ostree", "/usr/bin/apk", "/usr/sbin/apk", "/sbin/apk",
-				"/usr/libexec/flatpak-system-helper", "/usr/lib/flatpak-system-helper",
+				"/usr/bin/flatpak", "/usr/libexec/flatpak-system-helper", "/usr/lib/flatpak-system-helper",
 				"/usr/lib/snapd/snapd", "/usr/libexec/snapd/snapd",
 				"/usr/libexec/fwupd/fwupd", "/usr/lib/fwupd/fwupd",
 			},
@@ -90,6 +90,7 @@ var presetGroups = []presetGroup{
 				"/usr/bin/dnf", "/usr/bin/dnf-3", "/usr/bin/yum",
 				"/usr/bin/unattended-upgrade", "/usr/bin/unattended-upgrades",
 			},
+			units: []string{"snapd.service"}, // it goes on as the newer one of a snap, whose path has a number
 			users: []string{root}, ports: "80,443", protocol: flow.TCP,
 		},
 		{paths: []string{"/usr/bin/fwupdmgr"}, users: []string{root, "fwupd-refresh"}, ports: "80,443", protocol: flow.TCP},

@@ -35,7 +35,7 @@ func TestPresetsAreWhatIsWritten(t *testing.T) {
 			if name, ok := PresetOf(r.ID); !ok || name != p.Name {
 				t.Errorf("%s is of %q", r.ID, name)
 			}
-			program := r.Program.Path + r.Program.Script
+			program := r.Program.Path + r.Program.Script + r.Program.Unit
 			fmt.Fprintf(&b, "  %s: %s %s program=%s user=%s to=%s ports=%s protocol=%s network=%s\n",
 				r.ID, r.Action, r.Direction, program, r.User, r.Remote, FormatPorts(r.Ports), r.Protocol, r.Network)
 		}
@@ -112,6 +112,8 @@ func TestPresetsDecide(t *testing.T) {
 		{"updates", to(by(apt, "_apt", 42), flow.TCP, far, 80), Allow, PresetUpdates},
 		{"apt's fetcher as a deputy", to(by(apt, "a", 1000), flow.TCP, far, 80), 0, ""},
 		{"updates, elsewhere", to(by(apt, "_apt", 42), flow.TCP, far, 25), 0, ""},
+		{"a snap's newer snapd", to(&flow.Process{Program: flow.Program{Path: "/snap/snapd/21759/usr/lib/snapd/snapd", Unit: "snapd.service"}, User: "root"}, flow.TCP, far, 443), Allow, PresetUpdates},
+		{"a unit of that name of a user's own", to(&flow.Process{Program: flow.Program{Path: "/home/a/evil", Unit: "snapd.service", OwnUnit: true}, User: "a", UID: 1000}, flow.TCP, far, 443), 0, ""},
 		{"a script that updates", to(&flow.Process{Program: flow.Program{Path: "/usr/bin/python3.13", Script: "/usr/bin/dnf-3"}, User: "root"}, flow.TCP, far, 443), Allow, PresetUpdates},
 		{"a script that updates, as a deputy", to(&flow.Process{Program: flow.Program{Path: "/usr/bin/python3.13", Script: "/usr/bin/dnf-3"}, User: "a", UID: 1000}, flow.TCP, far, 443), 0, ""},
 		{"code that names it", to(&flow.Process{Program: flow.Program{Path: "/usr/bin/python3.13", Script: "/usr/bin/dnf-3", Inline: true}, User: "root"}, flow.TCP, far, 443), 0, ""},

@@ -79,10 +79,10 @@ func named(names map[string]bool, p string) bool {
 	}
 }
 
-// inFolder reports whether p is in a folder whose programs fetch what they are told to
-// on their standard input or command line.
+// inFolder reports whether p is in a folder whose programs fetch or run what they are told
+// to on their standard input or command line.
 func inFolder(p string) bool {
-	for _, dir := range []string{"/apt/methods/", "/git-core/", "/valgrind/", "/cups/backend/", "/gvfs/", "/kf5/kio/", "/kf6/kio/"} {
+	for _, dir := range []string{"/apt/methods/", "/git-core/", "/valgrind/", "/cups/backend/", "/gvfs/", "/kf5/kio/", "/kf6/kio/", "/jvm/"} {
 		if strings.Contains(p, dir) {
 			return true
 		}
@@ -109,7 +109,7 @@ var interpreting = words(`
 	gosh chibi erl beam.smp beam elixir iex escript gdb lldb vim vi nvim ex view emacs kak helix blender gimp
 	gdbserver wine wine64 wineserver wine-preloader wine64-preloader box64 box86 fex
 	qemu qemu-system qemu-user bochs dosbox virtualbox virtualboxvm vboxheadless vmware-vmx crosvm firecracker
-	nix guix go cargo rustc tcc make cmake ninja bazel gradle`)
+	nix guix go cargo rustc tcc make cmake ninja bazel gradle lli llvm-jitlink llvm-rtdyld sqlite3 code codium valgrind`)
 
 // fetching are programs that send and fetch what they are told to, to and from anywhere,
 // or that carry other programs' traffic.
@@ -125,5 +125,7 @@ var fetching = words(`
 	slirp4netns pasta passt vpnkit rootlesskit rootlessport gvproxy conmon docker dockerd docker-proxy podman containerd buildah skopeo
 	openvpn openconnect vpnc wg-quick xl2tpd pppd sshuttle
 	flatpak snap apt apt-get aptitude dpkg dnf dnf5 yum zypper pacman apk packagekitd rpm
+	whois finger logger osslsigncode debuginfod-find llvm-debuginfod-find kubectl helm
+	convert identify animate compare composite conjure display import mogrify montage stream magick
 	gio gvfsd-http gvfsd-dav gvfsd-ftp gvfsd-sftp kioworker kioslave kioslave5 kio_http
 	mail mailx msmtp sendmail swaks mutt fetchmail nullmailer ssmtp smbclient mount.cifs systemd-socket-proxyd systemd-pull xdg-open`)

@@ -70,6 +70,9 @@ func TestTrust(t *testing.T) {
 		{"carries other programs' traffic", at("/usr/bin/pasta.avx2"), DistrustFetcher},
 		{"a proxy", at("/usr/bin/tor"), DistrustFetcher},
 		{"asks any name server", at("/usr/bin/dig"), DistrustFetcher},
+		{"fetches pictures from anywhere", at("/usr/bin/convert-im6.q16"), DistrustFetcher},
+		{"sends any text anywhere", at("/usr/bin/logger"), DistrustFetcher},
+		{"a launcher of Java, which takes agents", at("/usr/lib/jvm/java-17-openjdk-amd64/bin/keytool"), DistrustFetcher},
 		{"capital letters", at("/opt/x/NetCat"), DistrustFetcher},
 		{"the desktop's fetcher", at("/usr/libexec/gvfs/gvfsd-http"), DistrustFetcher},
 	} {

@@ -66,7 +66,7 @@ func (s *snapshot) primary() int {
 func (s *snapshot) network(l *link, m manager) Network {
 	c, managed := m.links[l.name]
 	mac, through := s.gatewayOf(l.index)
-	if isVPN(l.kind) || managed && c.kind == VPN {
+	if isVPN(l.kind) || managed && c.kind == VPN || l.kind == "ppp" && !managed && m.vpn != nil {
 		return vpn(l, c, managed, m.vpn)
 	}
 	if s.virtual(l) && !through {
