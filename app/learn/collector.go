@@ -10,9 +10,9 @@ import (
 
 // Bounds of a Collector.
 const (
-	MaxPrograms = 512
-	maxNotes    = 400 // of one program, with all that they tell
-	maxFolded   = 128 // of one program, without the remote end
+	MaxPrograms = 256
+	maxNotes    = 300 // of one program, with all that they tell
+	maxFolded   = 100 // of one program, without the remote end
 )
 
 // Skip is why a flow was not noted.
@@ -31,8 +31,14 @@ const (
 // may use it.
 type Collector struct {
 	mu       sync.Mutex // guards what is below
-	programs map[program]map[Key]*Note
+	programs map[program]*noted
 	skipped  map[Skip]uint64
+}
+
+// noted is the notes of one program. They share the text of its name.
+type noted struct {
+	program
+	notes map[Key]*Note
 }
 
 // program is what proposals are grouped by.
@@ -40,11 +46,11 @@ type program struct{ path, script string }
 
 // NewCollector makes an empty one, or one that goes on from notes that Notes gave.
 func NewCollector(notes []Note) *Collector {
-	c := &Collector{programs: map[program]map[Key]*Note{}, skipped: map[Skip]uint64{}}
+	c := &Collector{programs: map[program]*noted{}, skipped: map[Skip]uint64{}}
 	for _, n := range notes {
-		if of := c.of(n.Key); of != nil {
+		if of := c.of(&n.Key); of != nil {
 			n.Users = slices.Clone(n.Users)
-			of[n.Key] = &n
+			of.notes[n.Key] = &n
 		}
 	}
 	return c
@@ -79,33 +85,36 @@ func skipOf(f *flow.Flow, odd bool) Skip {
 	return ""
 }
 
-// of is the notes of k's program; nil if there is no room for another one.
-func (c *Collector) of(k Key) map[Key]*Note {
+// of is what was noted of k's program; nil if there is no room for another one.
+func (c *Collector) of(k *Key) *noted {
 	p := program{k.Path, k.Script}
-	notes, ok := c.programs[p]
+	of, ok := c.programs[p]
 	if !ok && len(c.programs) < MaxPrograms {
-		notes = map[Key]*Note{}
-		c.programs[p] = notes
+		of = &noted{p, map[Key]*Note{}}
+		c.programs[p] = of
 	}
-	return notes
+	if of != nil {
+		k.Path, k.Script = of.path, of.script
+	}
+	return of
 }
 
 func (c *Collector) note(f *flow.Flow, k Key) Skip {
-	notes := c.of(k)
-	if notes == nil {
+	of := c.of(&k)
+	if of == nil {
 		return SkipFull
 	}
-	n := notes[k]
-	if n == nil && len(notes) >= maxNotes {
+	n := of.notes[k]
+	if n == nil && len(of.notes) >= maxNotes {
 		k.Name, k.Addr, k.LAN = "", netip.Addr{}, false
-		if n = notes[k]; n == nil && len(notes) >= maxNotes+maxFolded {
+		if n = of.notes[k]; n == nil && len(of.notes) >= maxNotes+maxFolded {
 			k.Port = 0
-			n = notes[k]
+			n = of.notes[k]
 		}
 	}
 	if n == nil {
 		n = &Note{Key: k}
-		notes[k] = n
+		of.notes[k] = n
 	}
 	n.add(f.Process.UID, f.Time)
 	return ""
@@ -116,8 +125,8 @@ func (c *Collector) Notes() []Note {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []Note
-	for _, notes := range c.programs {
-		for _, n := range notes {
+	for _, of := range c.programs {
+		for _, n := range of.notes {
 			m := *n
 			m.Users = slices.Clone(n.Users)
 			all = append(all, m)

@@ -3,7 +3,9 @@ package learn
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,24 +23,48 @@ const (
 	Anything                 // any remote end at any port
 )
 
+var breadths = [...]string{"host", "owner", "lan", "anywhere", "anything"}
+
 func (b Breadth) String() string {
-	return [...]string{"host", "owner", "lan", "anywhere", "anything"}[b]
+	if b < 0 || int(b) >= len(breadths) {
+		return "breadth(" + strconv.Itoa(int(b)) + ")"
+	}
+	return breadths[b]
+}
+
+// ParseBreadth reads what String writes.
+func ParseBreadth(s string) (Breadth, error) {
+	for i, n := range breadths {
+		if n == s {
+			return Breadth(i), nil
+		}
+	}
+	return 0, fmt.Errorf("breadth %q: want one of %s", s, strings.Join(breadths[:], ", "))
+}
+
+// MarshalText writes "host", "owner", "lan", "anywhere" or "anything".
+func (b Breadth) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (b *Breadth) UnmarshalText(text []byte) (err error) {
+	*b, err = ParseBreadth(string(text))
+	return err
 }
 
 // Proposal is a rule for a person to look at, and what it is made of.
 type Proposal struct {
-	ID      string
-	Rule    rule.Rule // allows; without id, time and account
-	Breadth Breadth
+	ID      string    `json:"id"`
+	Rule    rule.Rule `json:"rule"` // allows; without id, time and account
+	Breadth Breadth   `json:"breadth"`
 	// Interpreter: the rule is for whatever the interpreter runs, not for one script.
-	Interpreter bool
+	Interpreter bool `json:"interpreter,omitempty"`
 	// Overrides names rules that block, and that this one would win over somewhere.
-	Overrides []string
-	Notes     []Note // those that it decides, in order
-	Flows     uint64 // of all of them
-	Hosts     int    // different remote ends among them
-	First     time.Time
-	Last      time.Time
+	Overrides []string  `json:"overrides,omitempty"`
+	Notes     []Note    `json:"notes"` // those that it decides, in order
+	Flows     uint64    `json:"flows"` // of all of them
+	Hosts     int       `json:"hosts"` // different remote ends among them
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
 }
 
 // Options for Propose; each may be zero.

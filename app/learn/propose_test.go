@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -35,7 +36,7 @@ func seen(path string, d flow.Direction, protocol flow.Protocol, to string, port
 	return f
 }
 
-func noted(t *testing.T, flows ...*flow.Flow) []Note {
+func notesOf(t *testing.T, flows ...*flow.Flow) []Note {
 	t.Helper()
 	c := NewCollector(nil)
 	for _, f := range flows {
@@ -131,7 +132,7 @@ func TestProposals(t *testing.T) {
 			[]string{"out a.com 443 host tcp", "in lan 22 lan tcp"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			notes := noted(t, c.flows...)
+			notes := notesOf(t, c.flows...)
 			got, left := Propose(notes, Options{})
 			if len(left) > 0 {
 				t.Errorf("left: %+v", left)
@@ -197,7 +198,7 @@ func check(t interface {
 
 // The "done when" of learning: ten programs of a desktop, 200 connections.
 func TestTwoHundredConnections(t *testing.T) {
-	notes := noted(t, desktop()...)
+	notes := notesOf(t, desktop()...)
 	total := uint64(0)
 	programs := map[string]bool{}
 	for _, n := range notes {
@@ -309,6 +310,15 @@ func TestProposeProperty(t *testing.T) {
 				widened++
 			}
 		}
+		review := NewReview(got)
+		for _, p := range got {
+			if err := review.Answer(p.ID, Accepted); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked := review.Asked(); len(asked) > 0 {
+			t.Fatalf("with all accepted, %+v is asked about", asked)
+		}
 		shuffled := rapid.Permutation(notes).Draw(t, "order")
 		again, _ := Propose(shuffled, Options{Most: most})
 		if !reflect.DeepEqual(got, again) {
@@ -320,12 +330,44 @@ func TestProposeProperty(t *testing.T) {
 	}
 }
 
+// As much as a Collector keeps is proposed of in a moment.
+func BenchmarkProposeFull(b *testing.B) {
+	c := NewCollector(nil)
+	for p := range MaxPrograms {
+		for i := range 2 * maxNotes {
+			f := seen(fmt.Sprintf("/usr/bin/p%d", p), flow.Direction(i%2), flow.TCP, fmt.Sprintf("h%d.d%d.com=198.18.%d.%d", i, i, i/250, i%250), uint16(i%97)+1)
+			c.Observe(f, false, false)
+		}
+	}
+	notes := c.Notes()
+	b.ResetTimer()
+	for b.Loop() {
+		Propose(notes, Options{})
+	}
+}
+
+// What is proposed reads back from JSON as it was.
+func TestProposalsAsJSON(t *testing.T) {
+	got, _ := Propose(notesOf(t, desktop()...), Options{Most: 10})
+	b, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back []Proposal
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, back) {
+		t.Errorf("%s", b)
+	}
+}
+
 func TestInterpretersAreNamed(t *testing.T) {
 	inline := seen("/usr/bin/python3", flow.Out, flow.TCP, "a.com=203.0.113.1", 443)
 	inline.Process.Inline, inline.Process.Script = true, "/home/a/s.py"
 	script := seen("/usr/bin/python3", flow.Out, flow.TCP, "b.com=203.0.113.2", 443)
 	script.Process.Script = "/home/a/s.py"
-	got, _ := Propose(noted(t, inline, script, seen("/usr/bin/perl", flow.Out, flow.TCP, "c.com=203.0.113.3", 443)),
+	got, _ := Propose(notesOf(t, inline, script, seen("/usr/bin/perl", flow.Out, flow.TCP, "c.com=203.0.113.3", 443)),
 		Options{Interpreter: func(p string) bool { return p == "/usr/bin/perl" }})
 	named := map[string]bool{}
 	for _, p := range got {
@@ -343,7 +385,7 @@ func TestWhatRulesDecideNeedsNoProposal(t *testing.T) {
 		{ID: "2", Enabled: true, Action: rule.Block, Direction: rule.Both, Remote: rule.Remote{Domain: "tracker.net"}},
 		{ID: "3", Enabled: true, Action: rule.Block, Direction: rule.Both, Remote: rule.Remote{Domain: "elsewhere.net"}, Ports: []rule.PortRange{{From: 25, To: 25}}},
 	})
-	notes := noted(t,
+	notes := notesOf(t,
 		seen("/usr/bin/app", flow.Out, flow.TCP, "a.example.com=203.0.113.1", 443),
 		seen("/usr/bin/app", flow.Out, flow.TCP, "a.example.org=203.0.113.2", 443))
 	got, _ := Propose(notes, Options{Existing: existing})
@@ -354,7 +396,7 @@ func TestWhatRulesDecideNeedsNoProposal(t *testing.T) {
 		t.Errorf("overrides %v", got[0].Overrides)
 	}
 	for i := range 9 {
-		notes = append(notes, noted(t, seen("/usr/bin/app", flow.Out, flow.TCP, fmt.Sprintf("x%d.com=203.0.113.%d", i, 20+i), 443))...)
+		notes = append(notes, notesOf(t, seen("/usr/bin/app", flow.Out, flow.TCP, fmt.Sprintf("x%d.com=203.0.113.%d", i, 20+i), 443))...)
 	}
 	got, _ = Propose(notes, Options{Existing: existing})
 	if len(got) != 1 || got[0].Breadth != Anywhere || !reflect.DeepEqual(got[0].Overrides, []string{"2"}) {

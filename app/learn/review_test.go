@@ -9,7 +9,7 @@ import (
 )
 
 func TestReview(t *testing.T) {
-	notes := noted(t,
+	notes := notesOf(t,
 		seen("/usr/bin/a", flow.Out, flow.TCP, "a.com=203.0.113.1", 443),
 		seen("/usr/bin/b", flow.Out, flow.TCP, "b.com=203.0.113.2", 443),
 		seen("/usr/bin/c", flow.Out, flow.TCP, "c.com=203.0.113.3", 443),
