@@ -99,13 +99,11 @@ func (b *Book) follow(ctx context.Context, l *List, s *state, conditional bool) 
 		if err != nil {
 			return nil, err
 		}
-		if hops > 0 {
+		if hops > 0 && !sameHost(l.URL, r.URL) {
 			if a, err := netip.ParseAddr(r.URL.Hostname()); err == nil && format.OfNoHost(a) {
 				return nil, errInward
 			}
-			if !sameHost(l.URL, r.URL) {
-				r = r.WithContext(context.WithValue(ctx, outward{}, true))
-			}
+			r = r.WithContext(context.WithValue(ctx, outward{}, true))
 		}
 		r.Header.Set("User-Agent", "sekisho")
 		r.Header.Set("Accept-Encoding", "gzip")
