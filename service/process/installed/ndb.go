@@ -48,7 +48,7 @@ func readNDB(f *os.File, each func(n int64, header []byte) bool) error {
 				return errNDB
 			}
 			n, block := le.Uint32(slot[4:]), le.Uint32(slot[8:])
-			if n == 0 {
+			if block == 0 {
 				continue // free
 			}
 			var err error
