@@ -149,7 +149,7 @@ func TestOtherFirewallsAreNamed(t *testing.T) {
 		{"ufw over ip_tables", ufwRules, "iptables-legacy-restore", "*filter\n:INPUT ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n",
 			"rejected by filter-rule (ufw: ip filter ufw-user-output, rule 1: tcp dport 25 reject with tcp reset)"},
 		{"firewalld", firewalldRules, "nft", "flush ruleset",
-			"rejected by filter-rule (firewalld: inet firewalld filter_OUT_mail_deny, rule 1: tcp dport 25 ct state { untracked, new } reject with icmpx port-unreachable)"},
+			"rejected by filter-rule (firewalld: inet firewalld filter_OUT_mail_deny, rule 1: tcp dport 25 ct state { new, untracked } reject with icmpx port-unreachable)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.t = t

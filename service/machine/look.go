@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -329,12 +330,21 @@ func (l *look) walk(p ruleset.Packet, which string, hooks ...ruleset.Hook) rules
 		}
 		l.add(s)
 	}
+	if n := len(result.Doubts); result.Outcome == Perhaps && result.Culprit == nil && n > 0 {
+		l.add(Step{Code: FilterDoubt, Outcome: Perhaps, Values: map[string]string{"packet": which}, Filter: &result.Doubts[n-1]})
+	}
 	return out
 }
 
-// doubts notes the rules of which it can't be told whether they match.
+// doubts notes the rules of which it can't be told whether they match, each once.
 func (l *look) doubts(r ruleset.Result, which string) {
 	for i := range r.Doubts {
+		d := &r.Doubts[i]
+		if slices.ContainsFunc(l.to.Steps, func(s Step) bool {
+			return s.Code == FilterDoubt && s.Filter.Place == d.Place && s.Filter.Unsure == d.Unsure
+		}) {
+			continue // of an earlier packet
+		}
 		l.add(Step{Code: FilterDoubt, Outcome: Passes, Values: map[string]string{"packet": which}, Filter: &r.Doubts[i]})
 	}
 }

@@ -22,6 +22,7 @@ const (
 	twoPorts
 	number32 // in the host's byte order
 	address
+	address6 // of which there may be the first bytes only
 	interfaceName
 	protocol
 	networkProtocol
@@ -38,6 +39,8 @@ const (
 
 // addressOf is an address of which the first n bits count.
 func addressOf(n int) kind { return prefixes + kind(n) }
+
+func (k kind) isAddress() bool { return k == address || k == address6 }
 
 func (k kind) isBits() bool { return k == connState || k == connStatus || k == tcpFlags }
 
@@ -72,7 +75,7 @@ func (k kind) format(b []byte) string {
 		return fmt.Sprint(b[0])
 	case k == turnedNumber && len(b) == 4:
 		return fmt.Sprint(binary.BigEndian.Uint32(b))
-	case k == address || k >= prefixes:
+	case k.isAddress() || k >= prefixes:
 		return k.address(b)
 	case k == interfaceName:
 		if len(b) < unix.IFNAMSIZ { // a name that ends in *
@@ -106,7 +109,7 @@ func (k kind) format(b []byte) string {
 func (k kind) address(b []byte) string {
 	n := len(b)
 	full := 4
-	if n > 4 {
+	if n > 4 || k == address6 {
 		full = 16
 	}
 	a, ok := netip.AddrFromSlice(append(append([]byte(nil), b...), make([]byte, full-n)...))
@@ -182,7 +185,7 @@ var ctNames = map[uint32]term{
 	ctL3Protocol: {text: "l3proto", kind: networkProtocol}, ctSrc: {text: "saddr", kind: address}, ctDst: {text: "daddr", kind: address},
 	ctProtocol: {text: "protocol", kind: protocol}, ctProtoSrc: {text: "proto-src", kind: number16}, ctProtoDst: {text: "proto-dst", kind: number16},
 	13: {text: "labels"}, ctZone: {text: "zone", kind: number32}, ctSrcIP: {text: "ip saddr", kind: address}, ctDstIP: {text: "ip daddr", kind: address},
-	ctSrc6: {text: "ip6 saddr", kind: address}, ctDst6: {text: "ip6 daddr", kind: address},
+	ctSrc6: {text: "ip6 saddr", kind: address6}, ctDst6: {text: "ip6 daddr", kind: address6},
 }
 
 type place struct{ base, from, len int }
@@ -215,9 +218,9 @@ func fieldTerm(base uint32, from, n int, network, transport string) (term, bool)
 	if base != networkHeader {
 		return term{}, false
 	}
-	fields, src, dst, size := ip4Fields, 12, 16, 4
+	fields, src, dst, size, k := ip4Fields, 12, 16, 4, address
 	if network == "ip6" {
-		fields, src, dst, size = ip6Fields, 8, 24, 16
+		fields, src, dst, size, k = ip6Fields, 8, 24, 16, address6
 	}
 	if t, ok := fields[place{1, from, n}]; ok {
 		t.text = network + " " + t.text
@@ -225,9 +228,9 @@ func fieldTerm(base uint32, from, n int, network, transport string) (term, bool)
 	}
 	switch {
 	case from == src && n <= size:
-		return term{text: network + " saddr", kind: address}, true
+		return term{text: network + " saddr", kind: k}, true
 	case from == dst && n <= size:
-		return term{text: network + " daddr", kind: address}, true
+		return term{text: network + " daddr", kind: k}, true
 	}
 	return term{}, false
 }

@@ -279,7 +279,7 @@ func (w *writer) bitwise(a attrs) {
 	switch n, ok := prefixLen(mask); {
 	case a.u32(6) != 0:
 		t.text += " (calculated)"
-	case t.kind == address && ok:
+	case t.kind.isAddress() && ok:
 		t.kind = addressOf(n)
 	case t.kind.isBits():
 		t.bits, t.text = true, t.text+" "+t.kind.format(mask)

@@ -51,7 +51,7 @@ func (w *writer) concatenation(cell, n int) []term {
 		}
 		all = append(all, *t)
 		size := max(t.len, cellLen)
-		if t.kind == interfaceName || t.kind == address && n-at >= 16 {
+		if t.kind == interfaceName || t.kind == address6 || t.kind == address && n-at >= 16 {
 			size = 16
 		}
 		step := (size + cellLen - 1) / cellLen
@@ -114,7 +114,7 @@ func spanText(k kind, from, to []byte) string {
 	if bytes.Equal(from, to) {
 		return k.format(from)
 	}
-	if k == address {
+	if k.isAddress() {
 		diff := make([]byte, len(from))
 		for i := range from {
 			diff[i] = ^(from[i] ^ to[i])

@@ -108,6 +108,7 @@ func (x *set) spans(marks []bound) []element {
 		for _, m := range marks {
 			all = append(all, m.element)
 		}
+		slices.SortStableFunc(all, func(a, b element) int { return bytes.Compare(a.from, b.from) })
 		return all
 	}
 	slices.SortStableFunc(marks, func(a, b bound) int {

@@ -76,8 +76,12 @@ type Fib interface {
 	Out(addr Addr) (int, bool)
 }
 
-// worldsMost is how many ways of what can't be told are looked at.
-const worldsMost = 256
+// Bounds of one Walk: other people's rules may be of any size, and chains that jump to
+// one another can be gone through in more ways than there is time for.
+const (
+	worldsMost = 256     // ways of what can't be told
+	rulesMost  = 1 << 20 // rules gone through, in all of them
+)
 
 // world is one way of what can't be told.
 type world struct {
@@ -94,6 +98,7 @@ type world struct {
 	took   []bool // what was taken for each
 	regs   registers
 	depth  int
+	left   int // how many rules may yet be gone through
 }
 
 // Walk sends a packet through hooks in order, and returns what becomes of it and how it
@@ -101,11 +106,15 @@ type world struct {
 func (s *Ruleset) Walk(p Packet, fib Fib, hooks ...Hook) (Result, Packet) {
 	var passing, failing *world
 	todo := [][]bool{nil}
-	for n := 0; len(todo) > 0 && n < worldsMost; n++ {
+	left := rulesMost
+	for n := 0; len(todo) > 0 && n < worldsMost && left > 0; n++ {
 		given := todo[0]
 		todo = todo[1:]
-		w := &world{set: s, fib: fib, packet: p, given: given}
+		w := &world{set: s, fib: fib, packet: p, given: given, left: left}
 		outcome := w.walk(hooks)
+		if left = w.left; left <= 0 {
+			todo = append(todo, nil) // not to its end
+		}
 		if keep := &passing; outcome == Passes {
 			*keep = fewer(*keep, w)
 		} else {
@@ -262,6 +271,10 @@ func (w *world) run(c *chain) verdict {
 	defer func() { w.depth-- }()
 	for _, r := range c.rules {
 		w.chain, w.rule = c, r
+		if w.left--; w.left <= 0 {
+			w.ask("more rules than there is time for")
+			return verdict{code: verdictAccept}
+		}
 		v := w.apply(r)
 		switch v.code {
 		case verdictContinue, verdictBreak:
@@ -270,20 +283,31 @@ func (w *world) run(c *chain) verdict {
 			w.note(Return, "")
 			return verdict{code: verdictContinue}
 		case verdictJump:
-			w.note(Jump, v.chain)
-			if v = w.run(c.table.chains[v.chain]); v.code != verdictContinue {
+			if v = w.enter(Jump, v.chain); v.code != verdictContinue {
 				return v
 			}
-			w.chain = c
 		case verdictGoto:
-			w.note(Goto, v.chain)
-			return w.run(c.table.chains[v.chain])
+			return w.enter(Goto, v.chain)
 		default:
 			w.note(effectOf(v), "")
 			return v
 		}
 	}
 	return verdict{code: verdictContinue}
+}
+
+// enter goes through another chain of the table. One that does nothing is not worth a step.
+func (w *world) enter(how Effect, name string) verdict {
+	before, from := len(w.steps), w.chain
+	w.note(how, name)
+	v := w.run(from.table.chains[name])
+	w.chain = from
+	if v.code == verdictContinue && !slices.ContainsFunc(w.steps[before:], func(s Step) bool {
+		return s.Effect != Jump && s.Effect != Goto && s.Effect != Return
+	}) {
+		w.steps = w.steps[:before]
+	}
+	return v
 }
 
 // EffectOf is what a verdict of nftables does.
