@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // sqlite reads the rows of a table from a database file (sqlite.org/fileformat2.html),
@@ -16,7 +17,8 @@ type sqlite struct {
 	pageSize int
 	usable   int // without what is reserved at a page's end
 	pages    uint32
-	visited  uint32 // pages in this walk: a broken file may lead in a circle
+	budget   int64 // pages that a walk may still visit: a broken file may lead in a circle
+	most     int64 // that there are
 }
 
 // value is one column's: a number or bytes.
@@ -29,7 +31,7 @@ var errSQLite = errors.New("the database is broken")
 
 const maxDepth = 20
 
-func openSQLite(file io.ReaderAt, walPath string) (*sqlite, error) {
+func openSQLite(file *os.File, walPath string) (*sqlite, error) {
 	var head [100]byte
 	if err := readAt(file, head[:], 0); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
@@ -52,7 +54,15 @@ func openSQLite(file io.ReaderAt, walPath string) (*sqlite, error) {
 	s.pages = binary.BigEndian.Uint32(head[28:])
 	if s.wal != nil {
 		s.pages = s.wal.pages
+		s.most = int64(len(s.wal.frames))
 	}
+	info, err := file.Stat()
+	if err != nil {
+		s.wal.close()
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	s.most += info.Size() / int64(s.pageSize)
+	s.budget = s.most
 	return s, nil
 }
 
@@ -61,7 +71,7 @@ func (s *sqlite) page(n uint32, b []byte) ([]byte, error) {
 	if n == 0 || n > s.pages {
 		return nil, errSQLite
 	}
-	if s.visited++; s.visited > s.pages+16 {
+	if s.budget--; s.budget < 0 {
 		return nil, errSQLite
 	}
 	if b == nil {
@@ -90,7 +100,7 @@ func (s *sqlite) table(name string, row func(id int64, columns []value) bool) er
 	if root == 0 {
 		return fmt.Errorf("sqlite: no table %s", name)
 	}
-	s.visited = 0
+	s.budget = s.most
 	if _, err := s.walk(root, 0, &rows{call: row}); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
