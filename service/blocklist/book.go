@@ -118,11 +118,8 @@ func Open(o Options) (*Book, error) {
 	switch {
 	case err == nil:
 		b.view.Store(&view{file: f})
-	case errors.Is(err, os.ErrNotExist):
-	case errors.Is(err, compiled.ErrDamaged):
+	case !errors.Is(err, os.ErrNotExist): // damaged, or the disk is: Run makes it again
 		o.Log.Warn("lists are compiled again", "err", err)
-	default:
-		return nil, err
 	}
 	return b, nil
 }

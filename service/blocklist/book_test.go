@@ -373,12 +373,13 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestOneBadListHoldsUpNoOther.
+// TestOneBadListHoldsUpNoOther: not even those after it.
 func TestOneBadListHoldsUpNoOther(t *testing.T) {
 	s := newScene(t, nil)
 	p := publish(t, text(tenHosts))
-	s.set(fromURL("a-bad", p.URL+"/x"), fromURL("dead", "http://127.0.0.1:1/"), fromURL("good", p.URL))
+	s.set(fromURL("dead", "http://127.0.0.1:1/"), fromURL("good", p.URL))
 	waitFor(t, "the good one is in use", func() bool { return s.listed("n.listed.example") })
+	waitFor(t, "the bad one says so", func() bool { return s.status("dead").Error != "" })
 	if st := s.status("dead"); !strings.Contains(st.Error, "can't be reached") || st.Do == "" {
 		t.Errorf("status %+v", st)
 	}

@@ -33,6 +33,9 @@ func (z *zone) mayAsk(now time.Time) bool {
 
 // failed counts; at once means that there is no point in asking again soon.
 func (z *zone) failed(now time.Time, atOnce bool) {
+	if now.Before(z.until) { // it was on its way when the pause began
+		return
+	}
 	z.failures++
 	z.probing = false
 	if z.failures < patience && !atOnce && z.pauses == 0 {
