@@ -21,6 +21,7 @@ import (
 // Remote's echo server and of its answer, and has the kernel do it.
 func TestAgreesWithTheKernel(t *testing.T) {
 	s := newScene(t)
+	s.neighbours()
 	for _, port := range []uint16{25, 54, 1000} {
 		s.Remote.ServeEcho(port)
 	}

@@ -15,6 +15,7 @@ import (
 // iptables, both over nftables and of old.
 func TestAgreesWithTheKernelOnIPTables(t *testing.T) {
 	s := newScene(t)
+	s.neighbours()
 	for _, port := range []uint16{25, 54, 1000} {
 		s.Remote.ServeEcho(port)
 	}

@@ -123,7 +123,7 @@ func TestIncoming(t *testing.T) {
 	f := flow.Flow{Direction: flow.In, Protocol: flow.TCP, Process: &flow.Process{UID: 33}, Local: flow.Endpoint{Port: 25}, Remote: flow.Endpoint{Addr: s.Remote.Addr6}}
 	for _, c := range []struct{ rules, want string }{
 		{"", "passes"},
-		{"table inet f { chain in { type filter hook input priority 0; policy drop; ct state established accept; tcp dport 22 accept |}|}", "dropped by filter-policy (nft: inet f in)"},
+		{"table inet f { chain in { type filter hook input priority 0; policy drop; ct state established accept; tcp dport 22 accept; icmpv6 type nd-neighbor-solicit accept |}|}", "dropped by filter-policy (nft: inet f in)"},
 		{"table ip6 f { chain p { type filter hook prerouting priority -300; ip6 saddr fd00::/8 drop |}|}", "dropped by filter-rule (nft: ip6 f p, rule 1: ip6 saddr fd00::/8 drop)"},
 		{"table ip6 f { chain o { type filter hook output priority 0; meta skuid 33 tcp sport 25 drop |}|}", "dropped by filter-rule (nft: ip6 f o, rule 1: meta skuid 33 tcp sport 25 drop) answer"},
 		{"table ip f { chain in { type filter hook input priority 0; policy drop |}|}", "passes"},
@@ -132,6 +132,27 @@ func TestIncoming(t *testing.T) {
 		if got := say(s.look(f)); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
+	}
+}
+
+// TestNeighbourDiscovery: who lets in only what answers is not found over IPv6.
+func TestNeighbourDiscovery(t *testing.T) {
+	s := newScene(t)
+	s.nft("table inet f { chain in { type filter hook input priority 0; policy drop; ct state established,related accept |}|}")
+	f := s.mail()
+	if got := say(s.look(f)); got != "passes" {
+		t.Errorf("IPv4: %s", got)
+	}
+	f.Remote.Addr = s.Remote.Addr6
+	if got, want := say(s.look(f)), "may be dropped by filter-policy (nft: inet f in) neighbour"; got != want {
+		t.Errorf("IPv6: got %s, want %s", got, want)
+	}
+	if s.connects(f) {
+		t.Error("it connects")
+	}
+	s.nft("add rule inet f in icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept")
+	if got := say(s.look(f)); got != "passes" {
+		t.Errorf("allowed: %s", got)
 	}
 }
 

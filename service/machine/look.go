@@ -22,8 +22,8 @@ import (
 type Machine struct {
 	// Own reports which tables of nftables are Sekisho's; nil: none.
 	Own func(table string) bool
-	// Files that names are looked up by; empty: those of /etc.
-	Resolv, Hosts string
+	// Files that names are looked up by; empty: resolv.conf, hosts and nsswitch.conf of /etc.
+	Resolv, Hosts, NSSwitch string
 	// NameDeadline is how long a name server may take in all; 0: 5 s.
 	NameDeadline time.Duration
 	// Admit lets the socket of an attempt through Sekisho's own checks, before it connects;
@@ -103,6 +103,9 @@ func (l *look) path() Path {
 		l.incoming(way)
 	} else {
 		l.outgoing(way)
+	}
+	if l.to.Outcome == Passes && f.Remote.Addr.Is6() && way.kind == unix.RTN_UNICAST {
+		l.discover(way)
 	}
 	return l.to
 }
@@ -317,6 +320,12 @@ func (l *look) passOn() {
 // walk sends a packet through hooks and notes what happens to it.
 func (l *look) walk(p ruleset.Packet, which string, hooks ...ruleset.Hook) ruleset.Packet {
 	result, out := l.set.Walk(p, l.ways, hooks...)
+	if which == Neighbour {
+		if result.Outcome == Passes || result.Culprit == nil {
+			return out
+		}
+		result.Outcome = Perhaps
+	}
 	for i := range result.Steps {
 		s := Step{Code: FilterRule, Outcome: Passes, Values: map[string]string{"packet": which}, Filter: &result.Steps[i]}
 		if s.Filter.Rule == "" {
@@ -380,7 +389,7 @@ func (l *look) route(q routeQuery) (route, bool) {
 		s.Code, s.Outcome = LinkDown, Dropped
 	case !carrier:
 		s.Code, s.Outcome = LinkNoCarrier, Dropped
-	case l.ways.hopFailed(way.out, hop):
+	case l.ways.hopState(way.out, hop) == unix.NUD_FAILED:
 		// It is asked for anew with every packet, so it may be back.
 		s.Code, s.Outcome = NeighbourFailed, Perhaps
 	}

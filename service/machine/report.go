@@ -30,6 +30,8 @@ const (
 	NameRefused  Code = "name-refused"   // the server answers with an error
 	NameNoServer Code = "name-no-server" // no name server is set up
 	NameInvalid  Code = "name-invalid"
+	// A name of the local network (mDNS), which no name server is asked for.
+	NameMulticast Code = "name-multicast"
 
 	// Ways. Values: to, interface, gateway, source, table, rule, error.
 	RouteFound       Code = "route-found"
@@ -46,9 +48,7 @@ const (
 	// Packet filters: Step.Filter is set. Values: packet.
 	FilterRule   Code = "filter-rule"
 	FilterPolicy Code = "filter-policy"
-	FilterDoubt  Code = "filter-doubt" // it can't be told whether this rule matches
-	FilterNone   Code = "filter-none"  // no rule of another program is about it
-	FilterError  Code = "filter-error" // the rules can't be read
+	FilterDoubt  Code = "filter-doubt" // it can't be told whether this rule matches: Filter.Unsure
 
 	// An attempt under the kernel's trace. Values: to, source, error, after.
 	TryConnected Code = "try-connected"
@@ -64,6 +64,9 @@ const (
 	FirstPacket = "first"  // the one that begins
 	Answer      = "answer" // the other end's
 	NextPacket  = "next"   // what follows the answer
+	// Neighbour discovery, without which IPv6 finds no next hop. What it found may be
+	// remembered for a while, so what stops it may stop the connection.
+	Neighbour = "neighbour"
 )
 
 // Step is one thing that has to do with the connection. Values are facts, never
@@ -109,8 +112,8 @@ func (r *Report) conclude() {
 	}
 	r.Outcome = Dropped
 	for i := range r.Names {
-		if r.Names[i].Outcome != Passes {
-			r.Culprit = &r.Names[i]
+		if s := &r.Names[i]; s.Outcome != Passes {
+			r.Outcome, r.Culprit = s.Outcome, s
 		}
 	}
 }

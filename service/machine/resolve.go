@@ -34,6 +34,9 @@ func (m *Machine) resolve(ctx context.Context, name string) ([]Step, []netip.Add
 		found := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 		return []Step{{Code: NameInHosts, Outcome: Passes, Values: values("answer", joined(found))}}, found
 	}
+	if nss := or(m.NSSwitch, "/etc/nsswitch.conf"); isLocal(name) && asksNetwork(nss) {
+		return []Step{{Code: NameMulticast, Outcome: Perhaps, Values: values("file", nss)}}, nil
+	}
 	file := or(m.Resolv, "/etc/resolv.conf")
 	c, err := dns.ClientConfigFromFile(file)
 	if err != nil || len(c.Servers) == 0 {
@@ -61,6 +64,25 @@ func or[T comparable](a, b T) T {
 func isLocalhost(name string) bool {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
+}
+
+// isLocal: names of one network, which its devices answer for themselves (RFC 6762).
+func isLocal(name string) bool {
+	return strings.HasSuffix(strings.ToLower(strings.TrimSuffix(name, ".")), ".local")
+}
+
+// asksNetwork reports whether the system's resolver asks the local network for such names.
+func asksNetwork(file string) bool {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "hosts:"); ok {
+			return strings.Contains(rest, "mdns") || strings.Contains(rest, "resolve")
+		}
+	}
+	return false
 }
 
 // inHosts looks a name up in a file like /etc/hosts.

@@ -189,22 +189,22 @@ func linkType(name string) uint16 {
 	return unix.ARPHRD_ETHER
 }
 
-// hopFailed reports whether the next hop is known not to answer on its network.
-func (w *ways) hopFailed(index int, hop netip.Addr) bool {
+// hopState is what is known of the next hop on its network, as NUD_ numbers it.
+func (w *ways) hopState(index int, hop netip.Addr) int {
 	family := unix.AF_INET
 	if hop.Is6() {
 		family = unix.AF_INET6
 	}
 	list, err := w.handle.NeighList(index, family)
 	if err != nil {
-		return false
+		return 0
 	}
 	for _, n := range list {
-		if a, ok := netip.AddrFromSlice(n.IP); ok && a.Unmap() == hop && n.State&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) == unix.NUD_FAILED {
-			return true
+		if a, ok := netip.AddrFromSlice(n.IP); ok && a.Unmap() == hop {
+			return n.State
 		}
 	}
-	return false
+	return 0
 }
 
 // ruleFor names the policy rule that refuses, or that leads to the table of the route.

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -18,7 +19,14 @@ import (
 	"sekisho/service/lab"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Every draw sets rules in the kernel and waits for what does not come.
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("50")
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // scene is a lab in which Home's packet filter is another program's.
 type scene struct {
@@ -62,6 +70,34 @@ func (s *scene) run(input string, args ...string) string {
 func (s *scene) nft(rules string) {
 	s.t.Helper()
 	s.run(strings.ReplaceAll(rules, "|", "\n"), "nft", "-f", "-")
+}
+
+// neighbours has Home and Remote know each other for good, so that rules against IPv6's
+// neighbour discovery do not matter.
+func (s *scene) neighbours() {
+	s.t.Helper()
+	hosts := []*lab.Host{s.Home, s.Remote}
+	for i, h := range hosts {
+		other := hosts[1-i]
+		var mac string
+		err := other.Do(func() error {
+			link, err := net.InterfaceByName(lab.LinkName)
+			if err == nil {
+				mac = link.HardwareAddr.String()
+			}
+			return err
+		})
+		for _, a := range []netip.Addr{other.Addr4, other.Addr6} {
+			if err == nil {
+				err = h.Do(func() error {
+					return exec.Command("ip", "neigh", "replace", a.String(), "lladdr", mac, "dev", lab.LinkName, "nud", "permanent").Run()
+				})
+			}
+		}
+		if err != nil {
+			s.t.Fatalf("make neighbours: %v", err)
+		}
+	}
 }
 
 // mail is a connection of the user's mail program to Remote's port 25.

@@ -43,6 +43,7 @@ type Packet struct {
 	State     State
 	Answer    bool // it goes back to who began
 	TCPFlags  uint8
+	ICMPType  uint8 // 0: a ping or its answer
 	In, Out   Link
 	Owner     Owner
 	Mark      uint32
@@ -116,6 +117,9 @@ func (p *Packet) fragment() value {
 
 // hops is the time to live, which is known where the packet sets out.
 func (p *Packet) hops() value {
+	if p.ICMPType == 135 || p.ICMPType == 136 {
+		return known(255) // none may pass it on
+	}
 	if p.In.Index != 0 {
 		return unknown(1, "the time to live")
 	}
@@ -166,9 +170,11 @@ func (p *Packet) transport() []field {
 	return nil
 }
 
-// echo is the ICMP type of a ping or its answer.
+// echo is the type of ICMP.
 func (p *Packet) echo() byte {
 	switch {
+	case p.ICMPType != 0:
+		return p.ICMPType
 	case p.Protocol == unix.IPPROTO_ICMP && !p.Answer:
 		return 8
 	case p.Protocol == unix.IPPROTO_ICMP:
