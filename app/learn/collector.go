@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"sekisho/app/flow"
+	"sekisho/app/rule"
 )
 
 // Bounds of a Collector.
@@ -31,22 +32,19 @@ const (
 // may use it.
 type Collector struct {
 	mu       sync.Mutex // guards what is below
-	programs map[program]*noted
+	programs map[rule.Program]*noted
 	skipped  map[Skip]uint64
 }
 
 // noted is the notes of one program. They share the text of its name.
 type noted struct {
-	program
-	notes map[Key]*Note
+	program rule.Program
+	notes   map[Key]*Note
 }
-
-// program is what proposals are grouped by.
-type program struct{ path, script string }
 
 // NewCollector makes an empty one, or one that goes on from notes that Notes gave.
 func NewCollector(notes []Note) *Collector {
-	c := &Collector{programs: map[program]*noted{}, skipped: map[Skip]uint64{}}
+	c := &Collector{programs: map[rule.Program]*noted{}, skipped: map[Skip]uint64{}}
 	for _, n := range notes {
 		if of := c.of(&n.Key); of != nil {
 			n.Users = slices.Clone(n.Users)
@@ -87,14 +85,18 @@ func skipOf(f *flow.Flow, odd bool) Skip {
 
 // of is what was noted of k's program; nil if there is no room for another one.
 func (c *Collector) of(k *Key) *noted {
-	p := program{k.Path, k.Script}
+	p := k.program()
 	of, ok := c.programs[p]
 	if !ok && len(c.programs) < MaxPrograms {
 		of = &noted{p, map[Key]*Note{}}
 		c.programs[p] = of
 	}
-	if of != nil {
-		k.Path, k.Script = of.path, of.script
+	switch {
+	case of == nil:
+	case k.App != "":
+		k.App = of.program.App
+	default:
+		k.Path, k.Script = of.program.Path, of.program.Script
 	}
 	return of
 }

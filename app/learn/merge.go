@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -236,10 +237,7 @@ func whole(all []draft, oneWay bool) (out []draft) {
 	return out
 }
 
-// compare is the order of proposals.
-func (p program) compare(q program) int {
-	if n := strings.Compare(p.path, q.path); n != 0 {
-		return n
-	}
-	return strings.Compare(p.script, q.script)
+// compareProgram is the order of proposals.
+func compareProgram(p, q rule.Program) int {
+	return cmp.Or(strings.Compare(p.App, q.App), strings.Compare(p.Path, q.Path), strings.Compare(p.Script, q.Script))
 }

@@ -16,6 +16,7 @@ import (
 type Key struct {
 	Path      string         `json:"path"`
 	Script    string         `json:"script,omitempty"`
+	App       string         `json:"app,omitempty"`    // that the program is part of, where a rule may name it
 	Inline    bool           `json:"inline,omitempty"` // an interpreter ran code that is no file
 	Direction flow.Direction `json:"direction"`
 	Protocol  flow.Protocol  `json:"protocol,omitempty"`
@@ -44,6 +45,9 @@ func keyOf(f *flow.Flow, lan bool) Key {
 		Direction: f.Direction, Protocol: f.Protocol,
 		Name: rule.NormalName(f.Remote.Name), Addr: f.Remote.Addr.Unmap().WithZone(""), LAN: lan,
 	}
+	if !f.Process.OwnApp {
+		k.App = f.Process.App
+	}
 	if k.Inline {
 		k.Script = "" // a rule for the script would not match
 	}
@@ -62,7 +66,7 @@ func keyOf(f *flow.Flow, lan bool) Key {
 // Query asks rules about the flows of k.
 func (k *Key) Query() rule.Query {
 	q := rule.Query{
-		Process:   &flow.Process{Program: flow.Program{Path: k.Path, Script: k.Script, Inline: k.Inline}},
+		Process:   &flow.Process{Program: flow.Program{Path: k.Path, Script: k.Script, App: k.App, Inline: k.Inline}},
 		Direction: k.Direction, Protocol: k.Protocol,
 		Remote: flow.Endpoint{Addr: k.Addr, Name: k.Name}, LAN: k.LAN,
 	}
@@ -72,6 +76,15 @@ func (k *Key) Query() rule.Query {
 		q.Remote.Port = k.Port
 	}
 	return q
+}
+
+// program is who a rule for k names: an application as a whole, since the paths in it
+// change with every version, else the executable and its script.
+func (k *Key) program() rule.Program {
+	if k.App != "" {
+		return rule.Program{App: k.App}
+	}
+	return rule.Program{Path: k.Path, Script: k.Script}
 }
 
 // host is how a person calls the remote end; "" if there were too many to keep.
@@ -87,7 +100,7 @@ func (k *Key) host() string {
 
 func (k *Key) compare(o *Key) int {
 	return cmp.Or(
-		strings.Compare(k.Path, o.Path), strings.Compare(k.Script, o.Script), compareBool(k.Inline, o.Inline),
+		strings.Compare(k.App, o.App), strings.Compare(k.Path, o.Path), strings.Compare(k.Script, o.Script), compareBool(k.Inline, o.Inline),
 		cmp.Compare(k.Direction, o.Direction), strings.Compare(k.Name, o.Name), k.Addr.Compare(o.Addr),
 		cmp.Compare(k.Protocol, o.Protocol), cmp.Compare(k.Port, o.Port), compareBool(k.LAN, o.LAN))
 }

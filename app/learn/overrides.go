@@ -25,7 +25,7 @@ func overrides(proposals []Proposal, o *Options) {
 		p := &proposals[i]
 		for j, existing := 0, o.Existing.Rules(); j < len(existing); j++ {
 			b := &existing[j]
-			if b.Action != rule.Block || !b.Enabled || b.Program.Path != "" && b.Program.Path != p.Rule.Program.Path {
+			if b.Action != rule.Block || !b.Enabled || b.Program.Path != "" && p.Rule.Program.Path != "" && b.Program.Path != p.Rule.Program.Path {
 				continue
 			}
 			q := sample(b, p)

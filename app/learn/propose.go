@@ -84,17 +84,17 @@ type Options struct {
 func Propose(notes []Note, o Options) (proposals []Proposal, left []Note) {
 	notes = slices.Clone(notes)
 	sortNotes(notes)
-	byProgram := map[program][]Note{}
+	byProgram := map[rule.Program][]Note{}
 	for _, n := range notes {
 		if o.Existing != nil {
 			if _, ok := o.Existing.Decide(n.Query(), o.Clock); ok {
 				continue
 			}
 		}
-		p := program{n.Path, n.Script}
+		p := n.program()
 		byProgram[p] = append(byProgram[p], n)
 	}
-	programs := slices.SortedFunc(mapKeys(byProgram), program.compare)
+	programs := slices.SortedFunc(mapKeys(byProgram), compareProgram)
 	all := make([][]draft, len(programs))
 	for i, p := range programs {
 		all[i] = drafts(byProgram[p])
@@ -142,9 +142,9 @@ func narrowDown(all [][]draft, most int) {
 	}
 }
 
-func (d *draft) proposal(p program, o *Options, notes []Note) Proposal {
+func (d *draft) proposal(p rule.Program, o *Options, notes []Note) Proposal {
 	r := rule.Rule{
-		Enabled: true, Action: rule.Allow, Direction: d.direction, Program: rule.Program{Path: p.path, Script: p.script},
+		Enabled: true, Action: rule.Allow, Direction: d.direction, Program: p,
 		Remote: d.remote, Protocol: d.protocol, Origin: rule.FromLearn, Lifetime: rule.Lifetime{Kind: rule.Always},
 	}
 	if !d.ports.any {
@@ -154,14 +154,14 @@ func (d *draft) proposal(p program, o *Options, notes []Note) Proposal {
 	inline := slices.ContainsFunc(notes, func(n Note) bool { return n.Inline })
 	return Proposal{
 		ID: idOf(&r), Rule: r, Breadth: d.breadth(),
-		Interpreter: p.script == "" && (inline || o.Interpreter != nil && o.Interpreter(p.path)),
+		Interpreter: p.Script == "" && p.App == "" && (inline || o.Interpreter != nil && o.Interpreter(p.Path)),
 	}
 }
 
 // idOf is the same for the same rule.
 func idOf(r *rule.Rule) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
-		r.Program.Path, r.Program.Script, r.Direction.String(), r.Remote.String(), rule.FormatPorts(r.Ports), r.Protocol.String(),
+		r.Program.Path, r.Program.Script, r.Program.App, r.Direction.String(), r.Remote.String(), rule.FormatPorts(r.Ports), r.Protocol.String(),
 	}, "\x00")))
 	return "learn-" + hex.EncodeToString(sum[:6])
 }
@@ -185,11 +185,11 @@ func portless(d *draft) bool { return d.protocol != 0 && !d.protocol.HasPorts() 
 
 // share gives each note of a program to the proposal that decides it, and returns those
 // that none does.
-func share(proposals []Proposal, p program, notes []Note) (left []Note) {
+func share(proposals []Proposal, p rule.Program, notes []Note) (left []Note) {
 	var own []*Proposal
 	var rules []rule.Rule
 	for i := range proposals {
-		if q := &proposals[i]; q.Rule.Program.Path == p.path && q.Rule.Program.Script == p.script {
+		if q := &proposals[i]; q.Rule.Program == p {
 			r := q.Rule
 			r.ID = q.ID
 			own, rules = append(own, q), append(rules, r)

@@ -290,6 +290,10 @@ func TestProposeProperty(t *testing.T) {
 				f.Process.Script = rapid.SampledFrom([]string{"", "/home/a/s.py"}).Draw(t, "script")
 				f.Process.Inline = rapid.Bool().Draw(t, "inline")
 			}
+			if p == 3 {
+				f.Process.App = "app"
+				f.Process.Script = rapid.SampledFrom([]string{"", "/home/a/s.py"}).Draw(t, "script")
+			}
 			f.Process.UID = rapid.Uint32Range(0, 20).Draw(t, "uid")
 			f.Time = start.Add(time.Duration(rapid.IntRange(0, 99).Draw(t, "time")) * time.Second)
 			c.Observe(f, f.Remote.Addr.IsPrivate(), false)
@@ -376,6 +380,24 @@ func TestInterpretersAreNamed(t *testing.T) {
 	want := map[string]bool{"/usr/bin/python3 ": true, "/usr/bin/python3 /home/a/s.py": false, "/usr/bin/perl ": true}
 	if !reflect.DeepEqual(named, want) {
 		t.Errorf("%v, want %v", named, want)
+	}
+}
+
+// An application's paths change with every version.
+func TestApplicationsAreOneProgram(t *testing.T) {
+	var flows []*flow.Flow
+	for i := range 5 {
+		f := seen(fmt.Sprintf("/snap/chat/%d/usr/bin/chat", i), flow.Out, flow.TCP, "chat.com=203.0.113.1", 443)
+		f.Process.App = "chat"
+		own := seen("/home/a/bin/tool", flow.Out, flow.TCP, "tool.com=203.0.113.2", 443)
+		own.Process.App, own.Process.OwnApp = "chat", true // anybody could say so
+		flows = append(flows, f, own)
+	}
+	notes := notesOf(t, flows...)
+	got, left := Propose(notes, Options{})
+	check(t, notes, got, left, 2)
+	if len(got) != 2 || got[0].Rule.Program != (rule.Program{Path: "/home/a/bin/tool"}) || got[1].Rule.Program != (rule.Program{App: "chat"}) {
+		t.Errorf("%+v", got)
 	}
 }
 

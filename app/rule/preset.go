@@ -65,12 +65,11 @@ func PresetNames() []string {
 	return names
 }
 
-// PresetSet is the Set of the presets that are not among off; with essential, of the
-// essential ones alone.
-func PresetSet(resolvers []netip.Addr, off []string, essential bool) *Set {
+// PresetSet is the Set of those presets that on is true of.
+func PresetSet(resolvers []netip.Addr, on func(Preset) bool) *Set {
 	var rules []Rule
 	for _, p := range Presets(resolvers) {
-		if !slices.Contains(off, p.Name) && (p.Essential || !essential) {
+		if on(p) {
 			rules = append(rules, p.Rules...)
 		}
 	}

@@ -130,7 +130,7 @@ func TestPresetsDecide(t *testing.T) {
 		{"goes out on a public network", on(NetworkPublic, to(evil, flow.TCP, far, 443)), 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := PresetSet(presetServers, nil, false)
+			s := PresetSet(presetServers, func(Preset) bool { return true })
 			r, ok := s.Decide(c.q, Clock{})
 			if c.want == 0 {
 				if ok {
@@ -145,13 +145,13 @@ func TestPresetsDecide(t *testing.T) {
 				t.Errorf("decided by %s, want one of %s", r.ID, c.preset)
 			}
 			// Without it, it decides nothing; in lockdown, if it is essential.
-			if r, ok := PresetSet(presetServers, []string{c.preset}, false).Decide(c.q, Clock{}); ok {
+			if r, ok := PresetSet(presetServers, func(p Preset) bool { return p.Name != c.preset }).Decide(c.q, Clock{}); ok {
 				if name, _ := PresetOf(r.ID); name == c.preset {
 					t.Error("it can't be switched off")
 				}
 			}
 			essential := c.preset == PresetLoopback || c.preset == PresetDHCP || c.preset == PresetKernel
-			if _, ok := PresetSet(presetServers, nil, true).Decide(c.q, Clock{}); ok != essential {
+			if _, ok := PresetSet(presetServers, func(p Preset) bool { return p.Essential }).Decide(c.q, Clock{}); ok != essential {
 				t.Errorf("in lockdown: %v, want %v", ok, essential)
 			}
 		})
@@ -161,7 +161,7 @@ func TestPresetsDecide(t *testing.T) {
 // A rule of a person's about incoming flows is asked before the presets: nothing of
 // PresetPublic may need more than its absence.
 func TestPublicIsTheLeastSpecific(t *testing.T) {
-	r := PresetSet(nil, nil, false).ranked
+	r := PresetSet(nil, func(Preset) bool { return true }).ranked
 	last := r[len(r)-1]
 	if name, _ := PresetOf(last.ID); name != PresetPublic {
 		t.Errorf("the last one is %s", last.ID)

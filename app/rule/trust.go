@@ -18,9 +18,6 @@ type Trust struct {
 	Interpreter func(path string) bool
 	// RootsOwn reports whether nobody but root can have put the file at path there.
 	RootsOwn func(path string) bool
-	// Modified reports whether the file is known not to be what the package installed;
-	// nil: it is not known of any.
-	Modified func(*flow.Program) bool
 }
 
 // Distrust is why a flow is not let through by trust; empty if it is.
@@ -44,9 +41,9 @@ func (t Trust) Judge(p *flow.Process, d flow.Direction) Distrust {
 		return DistrustIncoming
 	case p == nil || !p.IsFile() || !strings.HasPrefix(p.Path, "/"):
 		return DistrustUnknown
-	case p.Package == "":
+	case p.Package == "" || p.App != "" || p.Container != "": // or of another system's packages
 		return DistrustNoPackage
-	case p.Replaced || strings.HasSuffix(p.Path, " (deleted)") || t.Modified != nil && t.Modified(&p.Program):
+	case p.Replaced || strings.HasSuffix(p.Path, " (deleted)") || p.Integrity == flow.Modified:
 		return DistrustReplaced
 	case p.Script != "" || p.Inline:
 		return DistrustScript

@@ -12,7 +12,6 @@ func TestTrust(t *testing.T) {
 	trust := Trust{
 		Interpreter: func(p string) bool { return strings.HasPrefix(p, "/usr/bin/python3") },
 		RootsOwn:    func(p string) bool { return !strings.HasPrefix(p, "/opt/shared/") },
-		Modified:    func(p *flow.Program) bool { return p.SHA256 == "other" },
 	}
 	at := func(path string) *flow.Process {
 		return &flow.Process{Program: flow.Program{Path: path, Package: packaged}}
@@ -40,9 +39,12 @@ func TestTrust(t *testing.T) {
 		{"the kernel", at(flow.KernelPath), DistrustUnknown},
 		{"passed on for others", at(flow.ForwardedPath), DistrustUnknown},
 		{"no package", with("/home/a/firefox", func(p *flow.Process) { p.Package = "" }), DistrustNoPackage},
+		{"in a container", with("/usr/bin/thunderbird", func(p *flow.Process) { p.Container = "docker:2f1a" }), DistrustNoPackage},
+		{"of an application", with("/usr/bin/thunderbird", func(p *flow.Process) { p.App = "org.mozilla.Thunderbird" }), DistrustNoPackage},
+		{"intact", with("/usr/bin/thunderbird", func(p *flow.Process) { p.Integrity = flow.Intact }), ""},
 		{"replaced", with("/usr/lib/firefox/firefox", func(p *flow.Process) { p.Replaced = true }), DistrustReplaced},
 		{"deleted", at("/usr/lib/firefox/firefox (deleted)"), DistrustReplaced},
-		{"modified", with("/usr/lib/firefox/firefox", func(p *flow.Process) { p.SHA256 = "other" }), DistrustReplaced},
+		{"modified", with("/usr/lib/firefox/firefox", func(p *flow.Process) { p.Integrity = flow.Modified }), DistrustReplaced},
 		{"in a folder of a group", at("/opt/shared/tool"), DistrustNotRoots},
 		{"a script of a package", with("/usr/bin/python3.13", func(p *flow.Process) { p.Script = "/usr/bin/gajim" }), DistrustScript},
 		{"a script of some other interpreter", with("/usr/bin/newlang", func(p *flow.Process) { p.Script = "/usr/bin/gajim" }), DistrustScript},
