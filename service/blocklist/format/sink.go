@@ -69,7 +69,7 @@ func (s *sink) name(text string, f flags) outcome {
 		return entryTaken
 	}
 	if local(n) {
-		return outcome{hostile, n + " is this machine itself or its local network"}
+		return ofThisMachine(n)
 	}
 	if !strings.Contains(n, ".") {
 		if f.below {
@@ -78,8 +78,9 @@ func (s *sink) name(text string, f flags) outcome {
 		return leave("one word is no name of the Internet")
 	}
 	if f.below {
+		// Good lists have single ones of these, gathered by programs.
 		if suffix, icann := publicsuffix.PublicSuffix(n); icann && suffix == n {
-			return outcome{hostile, "every name under ." + n + " would be blocked"}
+			return leave("every name under ." + n + " would be blocked")
 		}
 	}
 	for _, g := range s.guarded {
@@ -164,6 +165,16 @@ func local(n string) bool {
 		return true
 	}
 	return strings.HasSuffix(n, ".localhost") || strings.HasSuffix(n, ".local") || strings.HasSuffix(n, ".localdomain")
+}
+
+// ofThisMachine judges a local name that a list blocks: the machine's own name is never
+// there by mistake; good lists have single ones of made-up names below .local.
+func ofThisMachine(n string) outcome {
+	const why = " is this machine itself or its local network"
+	if n == "localhost" || n == "localhost.localdomain" || !strings.Contains(n, ".") {
+		return outcome{hostile, n + why}
+	}
+	return leave("a name of" + strings.TrimPrefix(why, " is"))
 }
 
 // CleanName gives a host name in lower case and ASCII, without a dot at its end, or

@@ -41,7 +41,7 @@ func (urls) line(text, _ string, to *sink) outcome {
 		return leave("an address of no host on the Internet")
 	}
 	if n := hostOf(key); local(n) {
-		return outcome{hostile, n + " is this machine itself or its local network"}
+		return ofThisMachine(n)
 	}
 	to.emit(Entry{URL: key})
 	return entryTaken
