@@ -54,14 +54,13 @@ func NewCollector(notes []Note) *Collector {
 	return c
 }
 
-// Observe notes f, which has its decision, and says why not if it doesn't. Lan reports
-// whether its remote end is on the local network, odd whether a warning speaks against it.
-func (c *Collector) Observe(f *flow.Flow, lan, odd bool) Skip {
-	skip := skipOf(f, odd)
+// Observe notes f, which has its decision, and says why not if it doesn't.
+func (c *Collector) Observe(f *flow.Flow, facts Facts) Skip {
+	skip := skipOf(f, facts.Odd)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if skip == "" {
-		skip = c.note(f, keyOf(f, lan))
+		skip = c.note(f, keyOf(f, facts))
 	}
 	if skip != "" {
 		c.skipped[skip]++
@@ -108,7 +107,7 @@ func (c *Collector) note(f *flow.Flow, k Key) Skip {
 	}
 	n := of.notes[k]
 	if n == nil && len(of.notes) >= maxNotes {
-		k.Name, k.Addr, k.LAN = "", netip.Addr{}, false
+		k.Name, k.Addr, k.LAN, k.Network = "", netip.Addr{}, false, ""
 		if n = of.notes[k]; n == nil && len(of.notes) >= maxNotes+maxFolded {
 			k.Port = 0
 			n = of.notes[k]

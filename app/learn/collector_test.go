@@ -32,7 +32,7 @@ func TestWhatIsNotNoted(t *testing.T) {
 		{"no program", by(func(f *flow.Flow) { f.Process.Path = "" }), false, SkipUnknown},
 		{"not the file of that path", by(func(f *flow.Flow) { f.Process.Replaced = true }), false, SkipUnknown},
 	} {
-		if got := c.Observe(x.f, false, x.odd); got != x.want {
+		if got := c.Observe(x.f, Facts{Odd: x.odd}); got != x.want {
 			t.Errorf("%s: %q, want %q", x.name, got, x.want)
 		}
 	}
@@ -50,7 +50,7 @@ func TestCollectorIsBounded(t *testing.T) {
 	flows := uint64(0)
 	observe := func(f *flow.Flow) Skip {
 		flows++
-		return c.Observe(f, false, false)
+		return c.Observe(f, Facts{})
 	}
 	for i := range 20_000 {
 		addr := netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
@@ -95,11 +95,11 @@ func TestCollectorIsBounded(t *testing.T) {
 func TestCollectorGoesOn(t *testing.T) {
 	f := seen("/usr/bin/app", flow.Out, flow.TCP, "a.com=203.0.113.1", 443)
 	first := NewCollector(nil)
-	first.Observe(f, false, false)
+	first.Observe(f, Facts{})
 	kept := first.Notes()
 	second := NewCollector(kept)
 	f.Process.UID = 0
-	second.Observe(f, false, false)
+	second.Observe(f, Facts{})
 	n := second.Notes()
 	if len(n) != 1 || n[0].Flows != 2 || !reflect.DeepEqual(n[0].Users, []uint32{0, 1000}) {
 		t.Errorf("%+v", n)

@@ -16,6 +16,7 @@
 //     ones, step by step, down to a single one.
 //
 // What comes in is told apart by port, and by whether it was all from the local network.
+// Rules about machines of the local network hold in the networks where these were seen.
 // The same notes always give the same rules.
 //
 // Goroutines: the package starts none. A Collector may be used from any; the rest are

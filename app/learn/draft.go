@@ -59,17 +59,18 @@ type draft struct {
 	direction rule.Direction
 	protocol  flow.Protocol // AnyProtocol with ports: TCP and UDP
 	remote    rule.Remote
-	ports     ports // any also where the protocol has none
+	ports     ports  // any also where the protocol has none
+	network   string // profiles of the networks in which it holds; empty: any
 }
 
 func (d *draft) compare(e *draft) int {
 	return cmp.Or(cmp.Compare(d.direction, e.direction), strings.Compare(d.remote.String(), e.remote.String()),
-		cmp.Compare(d.protocol, e.protocol), slices.Compare(d.ports.list, e.ports.list), compareBool(d.ports.any, e.ports.any))
+		cmp.Compare(d.protocol, e.protocol), slices.Compare(d.ports.list, e.ports.list), compareBool(d.ports.any, e.ports.any), strings.Compare(d.network, e.network))
 }
 
 // covers reports whether every flow of e is one of d; false if it can't be told.
 func (d *draft) covers(e *draft) bool {
-	return (d.direction == rule.Both || d.direction == e.direction) &&
+	return (d.direction == rule.Both || d.direction == e.direction) && (d.network == "" || d.network == e.network) &&
 		d.ports.contains(e.ports) && d.coversProtocol(e) && coversRemote(d.remote, e.remote)
 }
 
@@ -130,7 +131,7 @@ func byProtocol(direction rule.Direction, remote rule.Remote, of map[flow.Protoc
 		case both && p == flow.TCP:
 			p = flow.AnyProtocol
 		}
-		drafts = append(drafts, draft{direction, p, remote, n})
+		drafts = append(drafts, draft{direction: direction, protocol: p, remote: remote, ports: n})
 	}
 	return drafts
 }

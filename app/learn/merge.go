@@ -94,15 +94,51 @@ func drafts(notes []Note) []draft {
 func outgoing(notes []Note) (all []draft) {
 	r := remotesOf(notes)
 	of := map[rule.Remote]map[flow.Protocol]ports{}
+	in := map[rule.Remote]*places{}
 	for i := range notes {
 		if k := &notes[i].Key; k.Direction == flow.Out {
 			addPort(of, r.of(k), k)
+			addPlace(in, r.of(k), k)
 		}
 	}
+	return byRemote(rule.Out, of, in)
+}
+
+func byRemote(direction rule.Direction, of map[rule.Remote]map[flow.Protocol]ports, in map[rule.Remote]*places) (all []draft) {
 	for remote, protocols := range of {
-		all = append(all, byProtocol(rule.Out, remote, protocols)...)
+		for _, d := range byProtocol(direction, remote, protocols) {
+			d.network = in[remote].String()
+			all = append(all, d)
+		}
 	}
 	return all
+}
+
+// places are the local networks that a remote end was seen in.
+type places struct {
+	profiles map[string]bool
+	anywhere bool // it is not of a local network alone, or it isn't known of which
+}
+
+// maxPlaces is how many profiles a rule names.
+const maxPlaces = 4
+
+func addPlace(in map[rule.Remote]*places, remote rule.Remote, k *Key) {
+	p := in[remote]
+	if p == nil {
+		p = &places{profiles: map[string]bool{}}
+		in[remote] = p
+	}
+	p.profiles[k.Network] = true
+	p.anywhere = p.anywhere || !k.LAN || k.Network == ""
+}
+
+// String is the profiles as rules name them; "" for any.
+func (p *places) String() string {
+	if p.anywhere || len(p.profiles) > maxPlaces {
+		return ""
+	}
+	return rule.NormalNetwork(strings.Join(slices.Sorted(mapKeys(p.profiles)), ","))
 }
 
 func addPort(of map[rule.Remote]map[flow.Protocol]ports, remote rule.Remote, k *Key) {
@@ -137,7 +173,7 @@ func widenHosts(all []draft) []draft {
 			return joined(anywhere(all, (*draft).isPublic))
 		}
 		wide := all[best[0]]
-		wide.remote = rule.Remote{}
+		wide.remote, wide.network = rule.Remote{}, ""
 		all = joined(append(all, wide))
 	}
 }
@@ -202,13 +238,15 @@ func incoming(notes []Note) (all []draft) {
 		}
 	}
 	of := map[rule.Remote]map[flow.Protocol]ports{}
-	for p, remote := range from {
-		addPort(of, remote, &Key{Protocol: p.protocol, Port: p.number})
+	in := map[rule.Remote]*places{}
+	for i := range notes {
+		if k := &notes[i].Key; k.Direction == flow.In {
+			remote := from[port{k.Protocol, k.Port}]
+			addPort(of, remote, k)
+			addPlace(in, remote, k)
+		}
 	}
-	for remote, protocols := range of {
-		all = append(all, byProtocol(rule.In, remote, protocols)...)
-	}
-	return all
+	return byRemote(rule.In, of, in)
 }
 
 // wider are the steps by which a program's rules become fewer, each wider than the one

@@ -24,6 +24,16 @@ type Key struct {
 	Addr      netip.Addr     `json:"address,omitzero"` // zero: there were too many to keep
 	Port      uint16         `json:"port,omitempty"`   // zero: there are none, or there were too many to keep
 	LAN       bool           `json:"lan,omitempty"`
+	// Network is the profile of the local network that it was, with LAN alone: the same
+	// address elsewhere is another machine.
+	Network string `json:"network_profile,omitempty"`
+}
+
+// Facts are what a flow itself doesn't say.
+type Facts struct {
+	LAN     bool   // its remote end is on the local network
+	Network string // profile of the network that it went by; empty: unknown
+	Odd     bool   // a warning speaks against it
 }
 
 // Note is flows that rules can't tell apart.
@@ -38,12 +48,15 @@ type Note struct {
 // maxUsers bounds the accounts that a Note names.
 const maxUsers = 8
 
-// keyOf is f's Key; lan says whether its remote end is on the local network.
-func keyOf(f *flow.Flow, lan bool) Key {
+// keyOf is f's Key.
+func keyOf(f *flow.Flow, facts Facts) Key {
 	k := Key{
 		Path: f.Process.Path, Script: f.Process.Script, Inline: f.Process.Inline,
 		Direction: f.Direction, Protocol: f.Protocol,
-		Name: rule.NormalName(f.Remote.Name), Addr: f.Remote.Addr.Unmap().WithZone(""), LAN: lan,
+		Name: rule.NormalName(f.Remote.Name), Addr: f.Remote.Addr.Unmap().WithZone(""), LAN: facts.LAN,
+	}
+	if facts.LAN {
+		k.Network = rule.NormalNetwork(facts.Network)
 	}
 	if !f.Process.OwnApp {
 		k.App = f.Process.App
@@ -68,7 +81,7 @@ func (k *Key) Query() rule.Query {
 	q := rule.Query{
 		Process:   &flow.Process{Program: flow.Program{Path: k.Path, Script: k.Script, App: k.App, Inline: k.Inline}},
 		Direction: k.Direction, Protocol: k.Protocol,
-		Remote: flow.Endpoint{Addr: k.Addr, Name: k.Name}, LAN: k.LAN,
+		Remote: flow.Endpoint{Addr: k.Addr, Name: k.Name}, LAN: k.LAN, Network: k.Network,
 	}
 	if k.Direction == flow.In {
 		q.LocalPort = k.Port
@@ -102,7 +115,7 @@ func (k *Key) compare(o *Key) int {
 	return cmp.Or(
 		strings.Compare(k.App, o.App), strings.Compare(k.Path, o.Path), strings.Compare(k.Script, o.Script), compareBool(k.Inline, o.Inline),
 		cmp.Compare(k.Direction, o.Direction), strings.Compare(k.Name, o.Name), k.Addr.Compare(o.Addr),
-		cmp.Compare(k.Protocol, o.Protocol), cmp.Compare(k.Port, o.Port), compareBool(k.LAN, o.LAN))
+		cmp.Compare(k.Protocol, o.Protocol), cmp.Compare(k.Port, o.Port), compareBool(k.LAN, o.LAN), strings.Compare(k.Network, o.Network))
 }
 
 func compareBool(a, b bool) int {

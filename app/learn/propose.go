@@ -145,7 +145,7 @@ func narrowDown(all [][]draft, most int) {
 func (d *draft) proposal(p rule.Program, o *Options, notes []Note) Proposal {
 	r := rule.Rule{
 		Enabled: true, Action: rule.Allow, Direction: d.direction, Program: p,
-		Remote: d.remote, Protocol: d.protocol, Origin: rule.FromLearn, Lifetime: rule.Lifetime{Kind: rule.Always},
+		Remote: d.remote, Protocol: d.protocol, Network: d.network, Origin: rule.FromLearn, Lifetime: rule.Lifetime{Kind: rule.Always},
 	}
 	if !d.ports.any {
 		r.Ports = d.ports.ranges()
@@ -161,7 +161,7 @@ func (d *draft) proposal(p rule.Program, o *Options, notes []Note) Proposal {
 // idOf is the same for the same rule.
 func idOf(r *rule.Rule) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
-		r.Program.Path, r.Program.Script, r.Program.App, r.Direction.String(), r.Remote.String(), rule.FormatPorts(r.Ports), r.Protocol.String(),
+		r.Program.Path, r.Program.Script, r.Program.App, r.Direction.String(), r.Remote.String(), rule.FormatPorts(r.Ports), r.Protocol.String(), r.Network,
 	}, "\x00")))
 	return "learn-" + hex.EncodeToString(sum[:6])
 }

@@ -40,7 +40,7 @@ func notesOf(t *testing.T, flows ...*flow.Flow) []Note {
 	t.Helper()
 	c := NewCollector(nil)
 	for _, f := range flows {
-		if skip := c.Observe(f, f.Remote.Addr.IsPrivate(), false); skip != "" {
+		if skip := c.Observe(f, Facts{LAN: f.Remote.Addr.IsPrivate()}); skip != "" {
 			t.Fatalf("%+v was skipped: %s", f, skip)
 		}
 	}
@@ -296,7 +296,10 @@ func TestProposeProperty(t *testing.T) {
 			}
 			f.Process.UID = rapid.Uint32Range(0, 20).Draw(t, "uid")
 			f.Time = start.Add(time.Duration(rapid.IntRange(0, 99).Draw(t, "time")) * time.Second)
-			c.Observe(f, f.Remote.Addr.IsPrivate(), false)
+			c.Observe(f, Facts{
+				LAN:     f.Remote.Addr.IsPrivate() || rapid.IntRange(0, 9).Draw(t, "lan") == 0,
+				Network: rapid.SampledFrom([]string{"home", "home", "public", "Work", "", "a", "b", "c"}).Draw(t, "network"),
+			})
 		}
 		notes := c.Notes()
 		most := rapid.SampledFrom([]int{0, 1, 12}).Draw(t, "most")
@@ -334,13 +337,44 @@ func TestProposeProperty(t *testing.T) {
 	}
 }
 
+// The same address on another local network is another machine.
+func TestLocalRulesHoldWhereTheyWereLearnt(t *testing.T) {
+	c := NewCollector(nil)
+	note := func(path string, d flow.Direction, to string, network string) {
+		f := seen(path, d, flow.TCP, to, 631)
+		if skip := c.Observe(f, Facts{LAN: f.Remote.Addr.IsPrivate(), Network: network}); skip != "" {
+			t.Fatal(skip)
+		}
+	}
+	note("/usr/bin/a", flow.Out, "192.168.1.5", "home")
+	note("/usr/bin/a", flow.Out, "192.168.1.5", "Work")
+	note("/usr/bin/b", flow.Out, "192.168.1.5", "home")
+	note("/usr/bin/b", flow.Out, "192.168.1.6", "home")
+	note("/usr/bin/c", flow.In, "192.168.1.5", "home")
+	note("/usr/bin/d", flow.Out, "192.168.1.5", "home")
+	note("/usr/bin/d", flow.Out, "192.168.1.5", "")
+	note("/usr/bin/e", flow.Out, "203.0.113.5", "home")
+	note("/usr/bin/f", flow.Out, "nas.example.com=192.168.1.5", "home")
+	note("/usr/bin/f", flow.Out, "nas.example.com=203.0.113.5", "public")
+	got, left := Propose(c.Notes(), Options{})
+	check(t, c.Notes(), got, left, 6)
+	networks := map[string]string{}
+	for _, p := range got {
+		networks[p.Rule.Program.Path] = p.Rule.Network
+	}
+	want := map[string]string{"/usr/bin/a": "home,work", "/usr/bin/b": "home", "/usr/bin/c": "home", "/usr/bin/d": "", "/usr/bin/e": "", "/usr/bin/f": ""}
+	if !reflect.DeepEqual(networks, want) {
+		t.Errorf("%v, want %v", networks, want)
+	}
+}
+
 // As much as a Collector keeps is proposed of in a moment.
 func BenchmarkProposeFull(b *testing.B) {
 	c := NewCollector(nil)
 	for p := range MaxPrograms {
 		for i := range 2 * maxNotes {
 			f := seen(fmt.Sprintf("/usr/bin/p%d", p), flow.Direction(i%2), flow.TCP, fmt.Sprintf("h%d.d%d.com=198.18.%d.%d", i, i, i/250, i%250), uint16(i%97)+1)
-			c.Observe(f, false, false)
+			c.Observe(f, Facts{})
 		}
 	}
 	notes := c.Notes()
