@@ -59,10 +59,20 @@ type seen struct {
 	appeared time.Time
 }
 
-// fileID names a file on this machine, as stat has it.
+// fileID names a file on this machine, as statx has it: with its birth, since numbers are
+// given again.
 type fileID struct {
 	device uint64
 	inode  uint64
+	born   unix.StatxTimestamp
+}
+
+func idOfFile(st *unix.Statx_t) fileID {
+	id := fileID{device: unix.Mkdev(st.Dev_major, st.Dev_minor), inode: st.Ino}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		id.born = unix.StatxTimestamp{Sec: st.Btime.Sec, Nsec: st.Btime.Nsec}
+	}
+	return id
 }
 
 // see looks at the file that p has at path, which is exe if that is known.
@@ -94,7 +104,7 @@ func lookAt(path string, exe flow.Executable) (seen, error) {
 	if !exe.IsZero() && !sameFile(path, exe) {
 		return seen{}, ErrReplaced
 	}
-	return seen{path: path, id: fileID{unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino}, appeared: appeared(&st)}, nil
+	return seen{path: path, id: idOfFile(&st), appeared: appeared(&st)}, nil
 }
 
 // appeared is when a file was made or last written to. The time of writing can be set to

@@ -61,7 +61,7 @@ type Config struct {
 	Cgroups *Cgroups
 	// Packages tells which package has a program; nil: nobody does.
 	Packages *Packages
-	// Writers tells who wrote a file; nil: nobody does.
+	// Writers tells who wrote a file; nil: nobody does. It asks this Tracker who a process is.
 	Writers *Writers
 	// Max replaces MaxProcesses; 0 is MaxProcesses.
 	Max int
@@ -104,6 +104,9 @@ func New(c Config) *Tracker {
 		t.proc = "/proc"
 	}
 	t.userNS = t.proc.userNS("self")
+	if t.writers != nil {
+		t.writers.who = t.writer
+	}
 	if t.desktop == nil {
 		t.desktop = NewDesktop("/")
 	}
