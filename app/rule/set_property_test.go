@@ -70,7 +70,11 @@ func TestNetworked(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules := genWideRules(t)
 		for i := range rules {
-			rules[i].Network = rarely(t, "another profile", 3, genProfiles)
+			r := &rules[i]
+			r.Network = rarely(t, "another profile", 3, genProfiles)
+			if rapid.Bool().Draw(t, "likely") {
+				r.Enabled, r.Lifetime, r.User, r.Program = true, Lifetime{Kind: Always}, "", Program{Path: r.Program.Path}
+			}
 		}
 		s := NewSet(rules)
 		for range 10 {
