@@ -71,7 +71,7 @@ func (w *Writers) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch file systems: %w", err)
 	}
-	mounts, err := os.Open("/proc/self/mountinfo")
+	mounts, err := os.Open("/proc/thread-self/mountinfo")
 	if err != nil {
 		watching.close()
 		return fmt.Errorf("watch file systems: %w", err)

@@ -64,13 +64,20 @@ func as(t *testing.T, tr *Tracker, dir, file string, args ...string) {
 	tr.Exit(id)
 }
 
-func TestWriters(t *testing.T) {
+// openFolder is one that every account can look into.
+func openFolder(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	for d := dir; d != "/tmp" && d != "/"; d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+func TestWriters(t *testing.T) {
+	dir := openFolder(t)
 	// The "browser" is a program of the system, and "stage1" is what it saves.
 	browser := write(t, filepath.Join(dir, "firefox"), string(mustRead(t, which(t, "dash"))), 0o755)
 	home := filepath.Join(dir, "home")
@@ -189,5 +196,87 @@ func TestWritersAreBounded(t *testing.T) {
 	}
 	if w.Of(fileID{inode: 99}) != nil || w.Of(fileID{inode: 100}) == nil {
 		t.Error("not the oldest went")
+	}
+}
+
+// A file system that is mounted later is watched too, and Run ends with its context.
+func TestWritersSeeNewMounts(t *testing.T) {
+	dir := openFolder(t)
+	w := NewWriters()
+	tr := tracker(t, Config{Writers: w})
+	inMounts(t, dir, func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		namespace, err := os.Open(fmt.Sprintf("/proc/self/task/%d/ns/mnt", unix.Gettid()))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ended := make(chan error)
+		go func() {
+			runtime.LockOSThread()
+			err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNS), namespace.Close())
+			if err == nil {
+				err = w.Run(ctx)
+			}
+			ended <- err
+		}()
+		later := filepath.Join(dir, "later")
+		if err := errors.Join(os.Mkdir(later, 0o755), unix.Mount("none", later, "tmpfs", 0, "mode=0777")); err != nil {
+			t.Error(err)
+		}
+		found := false
+		for i := 0; i < 200 && !found; i++ { // it is watched a moment after it was mounted
+			as(t, tr, later, which(t, "dash"), "-c", "read x; echo '#!/bin/sh' > run; true")
+			time.Sleep(5 * time.Millisecond)
+			s, err := lookAt(filepath.Join(later, "run"), flow.Executable{})
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			by := w.Of(s.id)
+			found = by != nil && by.Name == "dash"
+		}
+		if !found {
+			t.Error("nobody wrote it")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What it costs a program that its files are watched.
+func BenchmarkWrittenFile(b *testing.B) {
+	for _, watched := range []bool{false, true} {
+		b.Run(fmt.Sprintf("watched=%v", watched), func(b *testing.B) {
+			dir := b.TempDir()
+			if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+			if watched {
+				watching, err := newWatch()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := watching.mark(dir); err != nil {
+					b.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(b.Context())
+				ended := make(chan error)
+				w := NewWriters()
+				w.who = func(uint32) (flow.Writer, bool) { return flow.Writer{}, true }
+				go func() { ended <- w.follow(ctx, watching, nil) }()
+				b.Cleanup(func() { cancel(); <-ended })
+			}
+			file := filepath.Join(dir, "file")
+			for b.Loop() {
+				if err := os.WriteFile(file, []byte("some text"), 0o644); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -75,6 +75,9 @@ func slurp(buf *bytes.Buffer, path string) error {
 	}
 	defer f.Close()
 	buf.Reset()
+	if info, err := f.Stat(); err == nil && info.Size() < maxFile {
+		buf.Grow(int(info.Size()) + bytes.MinRead)
+	}
 	_, err = io.Copy(buf, io.LimitReader(f, maxFile))
 	return err
 }

@@ -76,7 +76,7 @@ func (ix *index) read(db database) error {
 		}
 	}, func(path []byte) {
 		if current >= 0 {
-			ix.files = append(ix.files, ix.hash(string(path))&^(maxPackages-1)|uint64(current))
+			ix.files = append(ix.files, ix.hash(path)&^(maxPackages-1)|uint64(current))
 		}
 	})
 	for _, d := range db.diversions() {
@@ -115,7 +115,7 @@ func (ix *index) owner(path string) (Owner, bool) {
 			only = d.by
 		}
 	}
-	h := ix.hash(listed) &^ (maxPackages - 1)
+	h := ix.hash([]byte(listed)) &^ (maxPackages - 1)
 	at, _ := slices.BinarySearchFunc(ix.files, h, cmp.Compare[uint64])
 	for ; at < len(ix.files) && ix.files[at]&^(maxPackages-1) == h; at++ {
 		p := ix.packages[ix.files[at]&(maxPackages-1)]
@@ -127,17 +127,17 @@ func (ix *index) owner(path string) (Owner, bool) {
 }
 
 // hash is of the path's canonical form.
-func (ix *index) hash(path string) uint64 {
+func (ix *index) hash(path []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(ix.seed)
 	for _, a := range ix.merged {
-		if rest, ok := strings.CutPrefix(path, a.old); ok {
+		if len(path) > len(a.old) && string(path[:len(a.old)]) == a.old {
 			h.WriteString(a.real) //nolint:errcheck // it never fails
-			path = rest
+			path = path[len(a.old):]
 			break
 		}
 	}
-	h.WriteString(path) //nolint:errcheck // it never fails
+	h.Write(path) //nolint:errcheck // it never fails
 	return h.Sum64()
 }
 
