@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,22 +17,23 @@ import (
 	"sekisho/service/lab"
 )
 
-// privateBus is a bus of the test's own.
-func privateBus(t *testing.T) (connect func(context.Context) (*dbus.Conn, error)) {
+// privateBus is a bus of the test's own, and how to end it.
+func privateBus(t *testing.T) (connect func(context.Context) (*dbus.Conn, error), end func()) {
 	t.Helper()
 	address := "unix:path=" + filepath.Join(t.TempDir(), "bus")
 	c := exec.Command("dbus-daemon", "--session", "--nofork", "--nopidfile", "--nosyslog", "--print-address=1", "--address="+address)
 	out, err := c.StdoutPipe()
 	must(t, err)
 	must(t, c.Start())
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		_ = c.Process.Kill()
 		_ = c.Wait() // it was killed
 	})
+	t.Cleanup(end)
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatalf("dbus-daemon says no address: %v", err)
 	}
-	return func(ctx context.Context) (*dbus.Conn, error) { return dbus.Connect(address, dbus.WithContext(ctx)) }
+	return func(ctx context.Context) (*dbus.Conn, error) { return dbus.Connect(address, dbus.WithContext(ctx)) }, end
 }
 
 // networkManager is a service with NetworkManager's names, objects and property types (its
@@ -98,7 +100,7 @@ func (m *networkManager) activate(paths ...dbus.ObjectPath) {
 }
 
 func TestWhatNetworkManagerSays(t *testing.T) {
-	connect := privateBus(t)
+	connect, _ := privateBus(t)
 	bus, err := connect(t.Context())
 	must(t, err)
 	defer func() { _ = bus.Close() }()
@@ -143,7 +145,7 @@ func TestWhatNetworkManagerSays(t *testing.T) {
 // A laptop: NetworkManager starts, connects a Wi-Fi with a key, goes to an open one of the
 // same name, and ends.
 func TestWatchNetworkManager(t *testing.T) {
-	connect := privateBus(t)
+	connect, end := privateBus(t)
 	l := lab.New(t)
 	_, mac := hardware(t, links(t, l.Remote))
 	w := started(t, Config{Bus: connect, NetNS: l.Home.NetNSFd(), Known: map[string]string{"nm:" + uuid1: flow.NetworkHome}})
@@ -179,7 +181,15 @@ func TestWatchNetworkManager(t *testing.T) {
 	active.SetMust(nmActive, "SpecificObject", keyed)
 	within(t, time.Second, "home again", func() bool { return w.State().Profile() == flow.NetworkHome })
 	_ = nm.bus.Close()
-	within(t, time.Second, "NetworkManager is gone", func() bool {
+	gone := func() bool {
 		return strings.HasPrefix(first().ID, "gateway:") && w.State().Profile() == flow.NetworkPublic
-	})
+	}
+	within(t, time.Second, "NetworkManager is gone", gone)
+	nm = startManager(t, connect)
+	keyed = nm.accessPoint("1", "Home sweet", 0x400)
+	path, _ = nm.connection("1", uuid1, "Home", "802-11-wireless", lab.LinkName, map[string]any{"SpecificObject": keyed})
+	nm.activate(path)
+	within(t, time.Second, "NetworkManager is back", func() bool { return w.State().Profile() == flow.NetworkHome })
+	end()
+	within(t, time.Second, "the bus is gone", gone)
 }
