@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -274,19 +275,32 @@ func sockaddr(a netip.Addr, port uint16) unix.Sockaddr {
 
 // asUser runs f with the file-system user and group of another account, which is what
 // sockets that f opens belong to; the rest of the process goes on as it is.
-func asUser(uid, gid uint32, f func() error) error {
+func asUser(uid, gid uint32, f func() error) (err error) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	oldGid, err := setFS(unix.SYS_SETFSGID, gid)
-	if err != nil {
-		return err
+	var back []func() error
+	defer func() {
+		var failed error
+		for _, restore := range slices.Backward(back) {
+			failed = errors.Join(failed, restore())
+		}
+		if failed == nil {
+			runtime.UnlockOSThread() // else the thread ends with its goroutine
+		}
+		err = errors.Join(err, failed)
+	}()
+	for _, id := range []struct {
+		call uintptr
+		id   uint32
+	}{{unix.SYS_SETFSGID, gid}, {unix.SYS_SETFSUID, uid}} {
+		old, err := setFS(id.call, id.id)
+		if err != nil {
+			return err
+		}
+		back = append(back, func() error {
+			_, err := setFS(id.call, old)
+			return err
+		})
 	}
-	defer setFS(unix.SYS_SETFSGID, oldGid)
-	oldUID, err := setFS(unix.SYS_SETFSUID, uid)
-	if err != nil {
-		return err
-	}
-	defer setFS(unix.SYS_SETFSUID, oldUID)
 	return f()
 }
 

@@ -185,7 +185,7 @@ func (c *chain) takePolicy() {
 // legacyExpressions are an entry's parts as iptables-nft would have them in nftables.
 func legacyExpressions(shape legacyShape, e xt, begins map[int]*chain) []expression {
 	all := []expression{{name: "head", head: &legacyHead{shape, e[:shape.head]}}}
-	target := int(e.u16(shape.target))
+	target := min(int(e.u16(shape.target)), len(e))
 	for at := shape.entry; at+32 <= target; {
 		n := int(e.u16(at))
 		if n < 32 || at+n > target {

@@ -87,6 +87,7 @@ type expression struct {
 type Ruleset struct {
 	tables []*table
 	conn   conn
+	walked int // rules gone through
 }
 
 // baseChains are those that a packet of a family meets at a hook, in the order in which

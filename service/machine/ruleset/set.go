@@ -37,7 +37,7 @@ func (s *Ruleset) addSet(f Family, a attrs) {
 	if t == nil {
 		return
 	}
-	x := &set{table: t, name: a.text(unix.NFTA_SET_NAME), flags: a.u32(unix.NFTA_SET_FLAGS), keyLen: int(a.u32(unix.NFTA_SET_KEY_LEN)),
+	x := &set{table: t, name: a.text(unix.NFTA_SET_NAME), flags: a.u32(unix.NFTA_SET_FLAGS), keyLen: min(int(a.u32(unix.NFTA_SET_KEY_LEN)), cells*cellLen),
 		keyType: a.u32(unix.NFTA_SET_KEY_TYPE), dataLen: int(a.u32(unix.NFTA_SET_DATA_LEN))}
 	const concat, fieldLen = 2, 1 // NFTA_SET_DESC_CONCAT, NFTA_SET_FIELD_LEN
 	each(a.nested(unix.NFTA_SET_DESC)[concat], func(_ uint16, field []byte) {

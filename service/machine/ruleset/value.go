@@ -41,7 +41,9 @@ type value struct {
 
 func known(b ...byte) value { return value{lo: b, hi: b} }
 
+// unknown is n bytes, as far as registers go, of which nothing is known.
 func unknown(n int, why string) value {
+	n = max(0, min(n, cells*cellLen))
 	return value{lo: make([]byte, n), hi: bytes.Repeat([]byte{0xff}, n), why: why}
 }
 
@@ -153,6 +155,7 @@ func pad(b []byte) []byte { return append(slices.Clone(b), make([]byte, cellLen-
 
 func (r *registers) load(register uint32, n int) value {
 	var v value
+	n = max(0, min(n, cells*cellLen))
 	for c := cellOf(register); len(v.lo) < n && c < cells; c++ {
 		cell := r[c]
 		if cell.lo == nil {

@@ -76,11 +76,12 @@ type Fib interface {
 	Out(addr Addr) (int, bool)
 }
 
-// Bounds of one Walk: other people's rules may be of any size, and chains that jump to
-// one another can be gone through in more ways than there is time for.
+// Other people's rules may be of any size, and chains that jump to one another can be gone
+// through in more ways than there is time for.
 const (
-	worldsMost = 256     // ways of what can't be told
-	rulesMost  = 1 << 20 // rules gone through, in all of them
+	worldsMost = 256     // ways of what can't be told, of one Walk
+	stepsMost  = 512     // steps of a way
+	rulesMost  = 1 << 20 // rules gone through in all Walks of a Ruleset
 )
 
 // world is one way of what can't be told.
@@ -98,7 +99,6 @@ type world struct {
 	took   []bool // what was taken for each
 	regs   registers
 	depth  int
-	left   int // how many rules may yet be gone through
 }
 
 // Walk sends a packet through hooks in order, and returns what becomes of it and how it
@@ -106,15 +106,11 @@ type world struct {
 func (s *Ruleset) Walk(p Packet, fib Fib, hooks ...Hook) (Result, Packet) {
 	var passing, failing *world
 	todo := [][]bool{nil}
-	left := rulesMost
-	for n := 0; len(todo) > 0 && n < worldsMost && left > 0; n++ {
+	for n := 0; len(todo) > 0 && n < worldsMost; n++ {
 		given := todo[0]
 		todo = todo[1:]
-		w := &world{set: s, fib: fib, packet: p, given: given, left: left}
+		w := &world{set: s, fib: fib, packet: p, given: given}
 		outcome := w.walk(hooks)
-		if left = w.left; left <= 0 {
-			todo = append(todo, nil) // not to its end
-		}
 		if keep := &passing; outcome == Passes {
 			*keep = fewer(*keep, w)
 		} else {
@@ -271,8 +267,12 @@ func (w *world) run(c *chain) verdict {
 	defer func() { w.depth-- }()
 	for _, r := range c.rules {
 		w.chain, w.rule = c, r
-		if w.left--; w.left <= 0 {
-			w.ask("more rules than there is time for")
+		if w.set.walked++; w.set.walked > rulesMost {
+			// Neither way is gone to its end.
+			if w.ask("more rules than there is time for") {
+				w.note(Drop, "")
+				return verdict{code: verdictDrop}
+			}
 			return verdict{code: verdictAccept}
 		}
 		v := w.apply(r)
@@ -298,7 +298,7 @@ func (w *world) run(c *chain) verdict {
 
 // enter goes through another chain of the table. One that does nothing is not worth a step.
 func (w *world) enter(how Effect, name string) verdict {
-	before, from := len(w.steps), w.chain
+	before, from := min(len(w.steps), stepsMost-1), w.chain
 	w.note(how, name)
 	v := w.run(from.table.chains[name])
 	w.chain = from
@@ -362,7 +362,7 @@ func (w *world) note(e Effect, to string) {
 			s.Unsure = q.Unsure
 		}
 	}
-	w.steps = append(w.steps, s)
+	w.steps = append(w.steps[:min(len(w.steps), stepsMost-1)], s)
 }
 
 func mark(n uint32) string { return "0x" + strconv.FormatUint(uint64(n), 16) }
