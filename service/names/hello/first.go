@@ -82,6 +82,8 @@ type First struct {
 type reader interface {
 	// add takes in what the client sent next: bytes of a stream, or one datagram.
 	add(b []byte) (Hello, State)
+	// kept is how many bytes it keeps.
+	kept() int
 }
 
 // NewFirst makes a First for a connection over p: QUIC is looked for in UDP, the rest in
@@ -127,6 +129,13 @@ func (f *First) State() State { return f.state }
 
 // Hello is what was said; it is empty unless the state is Said.
 func (f *First) Hello() Hello { return f.hello }
+
+func (f *First) kept() int {
+	if f.read == nil {
+		return 0
+	}
+	return f.read.kept()
+}
 
 func (f *First) end(h Hello, s State) {
 	f.state, f.read = s, nil

@@ -38,7 +38,7 @@ func FuzzStream(f *testing.F) {
 		whole := NewFirst(flow.TCP)
 		whole.Add(Client, b)
 		check(t, whole)
-		parts, s := stream(b, int(cut)+1)
+		parts, s := inParts(b, int(cut)+1)
 		check(t, parts)
 		if len(b) <= MaxHello && (s != whole.State() || parts.Hello() != whole.Hello()) {
 			t.Fatalf("whole %v %+v, in parts %v %+v", whole.State(), whole.Hello(), s, parts.Hello())

@@ -36,6 +36,8 @@ func (r *httpReader) add(b []byte) (Hello, State) {
 	return Hello{}, More
 }
 
+func (r *httpReader) kept() int { return cap(r.head) }
+
 // preface tells HTTP/2 with prior knowledge (RFC 9113, 3.4).
 func (r *httpReader) preface() (Hello, State) {
 	n := min(len(r.head), len(preface))

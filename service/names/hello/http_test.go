@@ -64,7 +64,7 @@ func TestHTTP(t *testing.T) {
 	}
 	for name, tt := range tests {
 		for _, cut := range []int{1, 2, 9, len(tt.said)} {
-			f, s := stream([]byte(tt.said), cut)
+			f, s := inParts([]byte(tt.said), cut)
 			if s != tt.state || f.Hello() != tt.want {
 				t.Errorf("%s, %d at once: %v %+v, want %v %+v", name, cut, s, f.Hello(), tt.state, tt.want)
 			}
@@ -88,7 +88,7 @@ func BenchmarkHTTP(b *testing.B) {
 	hello := recorded(b, "curl.http")
 	b.ReportAllocs()
 	for b.Loop() {
-		if f, s := stream(hello, len(hello)); s != Said {
+		if f, s := inParts(hello, len(hello)); s != Said {
 			b.Fatal(f.State())
 		}
 	}

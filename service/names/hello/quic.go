@@ -61,6 +61,8 @@ func (r *quicReader) add(b []byte) (Hello, State) {
 	return Hello{}, More
 }
 
+func (r *quicReader) kept() int { return cap(r.crypto.data) }
+
 // long is a packet with a long header.
 type long struct {
 	version uint32

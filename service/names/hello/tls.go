@@ -61,6 +61,8 @@ func (r *tlsReader) add(b []byte) (Hello, State) {
 	return Hello{}, More
 }
 
+func (r *tlsReader) kept() int { return cap(r.record) + cap(r.handshake) }
+
 func kindIf(s State, k Kind) Kind {
 	if s == Said {
 		return k

@@ -72,7 +72,7 @@ func echList(t testing.TB, public string) []byte {
 	return append(u16(nil, len(config)), config...)
 }
 
-func stream(b []byte, cut int) (*First, State) {
+func inParts(b []byte, cut int) (*First, State) {
 	f := NewFirst(flow.TCP)
 	for i := 0; i < len(b); i += cut {
 		f.Add(Client, b[i:min(len(b), i+cut)])
@@ -98,14 +98,14 @@ func TestTLS(t *testing.T) {
 	}
 	for name, tt := range tests {
 		for _, cut := range []int{1, 5, 7, 100, len(tt.hello)} {
-			f, s := stream(tt.hello, cut)
+			f, s := inParts(tt.hello, cut)
 			if s != Said || f.Hello() != tt.want {
 				t.Errorf("%s, %d at once: %v %+v, want %+v", name, cut, s, f.Hello(), tt.want)
 			}
 		}
 	}
 	for n := range len(goes) - 1 {
-		if _, s := stream(goes[:n], n); n > 0 && s != More {
+		if _, s := inParts(goes[:n], n); n > 0 && s != More {
 			t.Fatalf("%d bytes of %d: %v", n, len(goes), s)
 		}
 	}
@@ -116,7 +116,7 @@ func TestTLS(t *testing.T) {
 			b = append(b, part...)
 		}
 		for _, cut := range []int{1, 3, len(b)} {
-			if f, s := stream(b, cut); s != Said || f.Hello().Name != "www.example.com" {
+			if f, s := inParts(b, cut); s != Said || f.Hello().Name != "www.example.com" {
 				t.Errorf("records of %d, %d at once: %v %+v", size, cut, s, f.Hello())
 			}
 		}
@@ -177,7 +177,7 @@ func TestTLSByHand(t *testing.T) {
 		"SSL 2":               {[]byte{0x80, 0x2e, 1, 0, 2}, Nothing, Hello{}},
 	}
 	for name, tt := range tests {
-		if f, s := stream(tt.hello, len(tt.hello)); s != tt.state || f.Hello() != tt.want {
+		if f, s := inParts(tt.hello, len(tt.hello)); s != tt.state || f.Hello() != tt.want {
 			t.Errorf("%s: %v %+v, want %v %+v", name, s, f.Hello(), tt.state, tt.want)
 		}
 	}
