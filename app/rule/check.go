@@ -100,6 +100,8 @@ func (c *compiled) checkOrigin(l *list, q *flow.Process) {
 	}
 	switch {
 	case p.Package == "":
+	case p.Package == q.Package && q.Integrity != flow.Modified && !c.packageIsMeant(q):
+		*l = append(*l, Check{Operand: "program.package", Why: "what an interpreter of " + q.Package + " is given to run is not that package's"})
 	case p.Package == q.Package && !c.packageIsMeant(q):
 		*l = append(*l, Check{Operand: "program.package", Why: "the file is no longer what " + q.Package + " installed"})
 	default:

@@ -70,9 +70,11 @@ func (r *Rule) appIsMeant(p *flow.Process) bool {
 }
 
 // packageIsMeant: what a package is allowed is not for a file that is no longer what the
-// package installed.
+// package installed, nor for what its interpreter is given to run, unless the rule names
+// that program or script.
 func (r *Rule) packageIsMeant(p *flow.Process) bool {
-	return r.Program.Package == "" || p.Integrity != flow.Modified || r.Action == Block
+	return r.Program.Package == "" || r.Action == Block ||
+		p.Integrity != flow.Modified && (r.Program.Path != "" || r.Program.Script != "" || p.Script == "" && !p.Inline)
 }
 
 // matches: both are normal.

@@ -61,6 +61,7 @@ func naiveMatches(r *Rule, q Query) bool {
 		r.Program.SHA256 != "" && r.Program.SHA256 != p.SHA256,
 		r.Program.Package != "" && r.Program.Package != p.Package,
 		r.Program.Package != "" && r.Action == Allow && p.Integrity == flow.Modified,
+		r.Program.Package != "" && r.Action == Allow && r.Program.Path+r.Program.Script == "" && (p.Inline || p.Script != ""),
 		r.Program.App != "" && r.Program.App != p.App,
 		r.Program.App != "" && r.Action == Allow && p.OwnApp,
 		r.Program.Folder != "" && !naiveBelow(r.Program.Folder, p),

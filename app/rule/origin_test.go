@@ -16,6 +16,7 @@ func TestMatchesOrigin(t *testing.T) {
 	modified := with(curl, func(p *flow.Program) { p.Integrity = flow.Modified })
 	intact := with(curl, func(p *flow.Program) { p.Integrity = flow.Intact })
 	krita := flow.Program{Path: "/tmp/.mount_x/AppRun", App: "/home/a/Krita.AppImage", OwnApp: true}
+	python3 := flow.Program{Path: "/usr/bin/python3", Package: "python3"}
 	script := flow.Program{Path: "/usr/bin/python3", Script: "/home/a/bin/sync.py"}
 	inline := with(script, func(p *flow.Program) { p.Inline = true })
 	game := flow.Program{Path: "/home/a/Games/tux/tux"}
@@ -29,6 +30,10 @@ func TestMatchesOrigin(t *testing.T) {
 		{"package, checked", Program{Package: "curl"}, intact, true, true},
 		{"package, modified", Program{Package: "curl"}, modified, false, true},
 		{"package and path", Program{Package: "curl", Path: "/usr/bin/curl"}, curl, true, true},
+		{"package of an interpreter", Program{Package: "python3"}, python3, true, true},
+		{"package of an interpreter, a script", Program{Package: "python3"}, with(python3, func(p *flow.Program) { p.Script = "/home/a/x.py" }), false, true},
+		{"package of an interpreter, inline code", Program{Package: "python3"}, with(python3, func(p *flow.Program) { p.Inline = true }), false, true},
+		{"package of an interpreter, named", Program{Package: "python3", Path: "/usr/bin/python3"}, with(python3, func(p *flow.Program) { p.Inline = true }), true, true},
 		{"another package", Program{Package: "wget"}, curl, false, false},
 		{"no package", Program{Package: "curl"}, game, false, false},
 		{"app", Program{App: "org.mozilla.firefox"}, firefox, true, true},
@@ -78,6 +83,7 @@ func TestExplainsOrigin(t *testing.T) {
 		want    string
 	}{
 		{Program{Package: "curl"}, p, "the file is no longer what curl installed"},
+		{Program{Package: "dash"}, flow.Program{Path: "/usr/bin/dash", Package: "dash", Inline: true}, "is given to run is not that package's"},
 		{Program{Package: "wget"}, p, "package curl is not wget"},
 		{Program{App: "org.curl.Curl"}, p, "any program of the user can say that it is part of org.curl.Curl"},
 		{Program{App: "spotify"}, inline, "application is unknown, not spotify"},

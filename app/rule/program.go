@@ -190,10 +190,12 @@ func (p *Program) matchesFolder(q *flow.Process) bool {
 // subject is the file that the program is, "" if it is in none.
 func subject(q *flow.Process) string {
 	switch {
-	case q.Inline || !q.IsFile():
+	case q.Inline:
 		return ""
 	case q.Script != "":
 		return q.Script
+	case !q.IsFile():
+		return ""
 	}
 	return q.Path
 }

@@ -191,6 +191,35 @@ func TestFlatpak(t *testing.T) {
 	}
 }
 
+// What snapd mounted is the Snap's, by its file; a copy of its folder elsewhere is not, nor
+// is what a user could have put there.
+func TestSnap(t *testing.T) {
+	const name = "sekisho-test"
+	content := mustRead(t, which(t, "cat"))
+	for _, c := range []struct {
+		folder, app string
+		uid         int
+	}{{"/snap", name, 0}, {"/snap", "", 12345}, {t.TempDir() + "/snap", "", 0}} {
+		if _, err := os.Stat(c.folder); err != nil {
+			t.Cleanup(func() { os.Remove(c.folder) })
+		}
+		t.Cleanup(func() { os.RemoveAll(filepath.Join(c.folder, name)) })
+		file := write(t, filepath.Join(c.folder, name, "12/usr/bin/tool"), string(content), 0o755)
+		if err := os.Chown(filepath.Dir(file), c.uid, c.uid); err != nil {
+			t.Fatal(err)
+		}
+		cmd := begin(t, "/", file)
+		id := idOf(t, cmd.Process.Pid)
+		tr := tracker(t, Config{})
+		tr.Exec(Exec{ID: id, Path: file, Executable: identity(t, file)})
+		if p, _ := tr.Find(id); p.App != c.app || p.OwnApp {
+			t.Errorf("in %s it is of %q (own %v)", c.folder, p.App, p.OwnApp)
+		}
+		cmd.Process.Kill() // its file is written again
+		cmd.Wait()
+	}
+}
+
 // An AppImage is found by its mount and by the file that goes on serving it.
 func TestAppImage(t *testing.T) {
 	dir := t.TempDir()

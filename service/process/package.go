@@ -1,8 +1,10 @@
 package process
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,9 +64,20 @@ func (p *Packages) owner(path string) (installed.Owner, string, bool) {
 	return o, path, ownedByRoot(filepath.Join(p.root, path))
 }
 
-// Refresh reads the packages again if they have changed; call it now and then, so that who
-// asks for one need not wait.
-func (p *Packages) Refresh() { p.files.Refresh() }
+// Run reads the packages, and again when they change, until ctx ends: so that who asks for
+// one need not wait. Without it the first who asks waits.
+func (p *Packages) Run(ctx context.Context) error {
+	pause := time.NewTicker(5 * time.Second)
+	defer pause.Stop()
+	for {
+		p.files.Refresh()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+	}
+}
 
 // Problem is what kept the packages from being known; nil if nothing did.
 func (p *Packages) Problem() error { return p.files.Problem() }
