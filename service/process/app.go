@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"sekisho/app/flow"
 )
 
@@ -58,9 +60,10 @@ func firstFolder(path, folder string) string {
 	return name
 }
 
-// flatpakInfo reads the id from what Flatpak puts into each sandbox's root folder.
+// flatpakInfo reads the id from what Flatpak puts into each sandbox's root folder. Anybody
+// may have made that folder: what is there must be a plain file, and nobody waits for it.
 func flatpakInfo(path string) string {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
 		return ""
 	}

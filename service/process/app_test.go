@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -188,6 +189,20 @@ func TestFlatpak(t *testing.T) {
 				t.Errorf("a file of another file system is taken for %q's", p.App)
 			}
 		})
+	}
+}
+
+func TestFlatpakInfoThatIsATrap(t *testing.T) {
+	dir := t.TempDir()
+	real := write(t, filepath.Join(dir, "real"), "[Application]\nname=org.a.B\n", 0o644)
+	pipe, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")
+	if err := errors.Join(unix.Mkfifo(pipe, 0o666), os.Symlink(real, link)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{real: "org.a.B", pipe: "", link: "", dir: "", "/dev/zero": ""} {
+		if got := flatpakInfo(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sekisho/app/flow"
 )
 
@@ -112,8 +114,18 @@ func TestCheckFollowsTheFile(t *testing.T) {
 	is(flow.UnknownIntegrity, before)
 	write(t, file, "ls\n", 0o755)
 	is(flow.Intact, executable(t, file))
-	// An update: the file, then its sum.
+	// An update: the file, then its sum. As long as dpkg is at work nobody can tell.
 	write(t, file, "ls 2\n", 0o755)
+	lock, err := os.Create(filepath.Join(root, "var/lib/dpkg/lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.FcntlFlock(lock.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+		t.Fatal(err)
+	}
+	is(flow.UnknownIntegrity, executable(t, file))
+	lock.Close()
 	is(flow.Modified, executable(t, file))
 	write(t, filepath.Join(root, "var/lib/dpkg/info/coreutils.md5sums"), md5Hex("ls 2\n")+"  bin/ls\n", 0o644)
 	write(t, filepath.Join(root, "var/lib/dpkg/status"), "Package: coreutils\n\n", 0o644)

@@ -240,6 +240,14 @@ func TestWritersSeeNewMounts(t *testing.T) {
 		if !found {
 			t.Error("nobody wrote it")
 		}
+		gone := errors.New("not tried")
+		for i := 0; i < 200 && gone != nil; i++ { // a file may still be looked at
+			gone = unix.Unmount(later, 0)
+			time.Sleep(time.Millisecond)
+		}
+		if gone != nil {
+			t.Errorf("it cannot be unmounted: %v", gone)
+		}
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)

@@ -104,7 +104,7 @@ func tools(three, nine bool) map[string]want {
 }
 
 func TestRPM(t *testing.T) {
-	for _, dir := range []string{"var/lib/rpm", "usr/lib/sysimage/rpm"} {
+	for _, dir := range []string{"var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"} {
 		root := t.TempDir()
 		put(t, filepath.Join(root, dir, "rpmdb.sqlite"), unpack(t, "rpmdb.sqlite"))
 		check(t, New(root), tools(false, true))
@@ -288,6 +288,17 @@ func TestMergedFolders(t *testing.T) {
 		"/sbin/ip": {"a", MD5, ""}, "/usr/sbin/ip": {"a", MD5, ""}, "/usr/bin/ip": {"a", MD5, ""}, "/bin/ip": {"a", MD5, ""},
 		"/bin/env": {"a", "", "-"}, "/sbin/env": {"a", "", "-"}, "/lib/ld.so": {"a", "", "-"}, "/usr/lib/ld.so": {},
 	})
+}
+
+// Where pacman's own configuration says, and nowhere else.
+func TestPacmanElsewhere(t *testing.T) {
+	root := t.TempDir()
+	if err := os.CopyFS(filepath.Join(root, "usr/lib/holo/pacmandb/local"), os.DirFS("testdata/pacman")); err != nil {
+		t.Fatal(err)
+	}
+	check(t, New(root), map[string]want{"/usr/bin/plain": {}})
+	put(t, filepath.Join(root, "etc/pacman.conf"), []byte("[options]\n#DBPath = /var/lib/pacman/\nDBPath      = /usr/lib/holo/pacmandb/\n"))
+	check(t, New(root), map[string]want{"/usr/bin/plain": {"plain", SHA256, "plain\n"}})
 }
 
 // Without any database nothing is known, and nothing is a problem.

@@ -196,8 +196,8 @@ func mergedFolders(root string) []alias {
 
 func databases(root string) []database {
 	all := []database{newDpkg(root)}
-	for _, dir := range []string{"usr/lib/sysimage/rpm", "var/lib/rpm"} {
-		if info, err := os.Lstat(filepath.Join(root, dir)); err == nil && info.IsDir() { // one may be a link to the other
+	for _, dir := range []string{"usr/lib/sysimage/rpm", "var/lib/rpm", "usr/share/rpm"} {
+		if info, err := os.Lstat(filepath.Join(root, dir)); err == nil && info.IsDir() { // some are links to others
 			all = append(all, newRPM(filepath.Join(root, dir)))
 		}
 	}

@@ -19,7 +19,17 @@ import (
 // the first slash and with one after folders; mtree (compressed) has the sums.
 type pacman struct{ dir string }
 
-func newPacman(root string) *pacman { return &pacman{filepath.Join(root, "var/lib/pacman")} }
+func newPacman(root string) *pacman {
+	dir := "var/lib/pacman"
+	b, err := os.ReadFile(filepath.Join(root, "etc/pacman.conf"))
+	for line := range strings.Lines(string(b)) {
+		name, value, ok := strings.Cut(line, "=")
+		if value = strings.TrimSpace(value); err == nil && ok && strings.TrimSpace(name) == "DBPath" && filepath.IsAbs(value) {
+			dir = value
+		}
+	}
+	return &pacman{filepath.Join(root, dir)}
+}
 
 func (p *pacman) local(elem ...string) string {
 	return filepath.Join(append([]string{p.dir, "local"}, elem...)...)
