@@ -75,10 +75,12 @@ type Book struct {
 	wake     chan struct{}
 	requests chan request
 
-	mu     sync.Mutex
-	lists  []List
-	told   bool              // SetLists was called
-	copies map[string]*state // by list; written by Run alone, under mu
+	mu         sync.Mutex
+	lists      []List
+	told       bool              // SetLists was called
+	hits       map[string]uint64 // by list, since Open
+	uncompiled *Problem          // why the newest copies aren't in use
+	copies     map[string]*state // by list; written by Run alone, under mu
 }
 
 // request asks Run to do something now.
@@ -107,7 +109,7 @@ func Open(o Options) (*Book, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Limits.fill()
-	b := &Book{o: o, wake: make(chan struct{}, 1), requests: make(chan request), copies: map[string]*state{}}
+	b := &Book{o: o, wake: make(chan struct{}, 1), requests: make(chan request), copies: map[string]*state{}, hits: map[string]uint64{}}
 	if err := os.MkdirAll(b.copyDir(), 0o700); err != nil {
 		return nil, fmt.Errorf("open lists: %w", err)
 	}

@@ -180,9 +180,10 @@ func TestRestart(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
+	s.clock.slept = make(chan time.Duration, 1000)
 	s.open()
 	s.set(l)
-	<-s.clock.slept
+	s.asleep("good", 1, p)
 	if n := p.count(); n != 1 {
 		t.Errorf("%d requests: fetched again though it isn't due", n)
 	}
@@ -430,5 +431,45 @@ func TestCatalogueIsOffAndSound(t *testing.T) {
 			t.Errorf("%+v", k)
 		}
 		seen[k.ID] = true
+	}
+}
+
+// TestCompileIsTriedAgain: an obstacle that goes away, such as a full disk, costs
+// minutes and not the day until the next fetch; meanwhile the status tells of it.
+func TestCompileIsTriedAgain(t *testing.T) {
+	s := newScene(t, nil)
+	obstacle := filepath.Join(s.compiledPath(), "x")
+	if err := os.MkdirAll(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := publish(t, text(tenHosts))
+	s.set(fromURL("good", p.URL))
+	waitFor(t, "the status tells of it", func() bool { st := s.status("good"); return st.Busy && st.Error != "" && st.Do != "" })
+	waitFor(t, "Run waits for its next try", func() bool { return <-s.clock.slept == firstRetry })
+	if err := os.RemoveAll(s.compiledPath()); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.advance(firstRetry)
+	waitFor(t, "the list is in use", func() bool { return s.listed("n.listed.example") })
+	if st := s.status("good"); st.Busy || st.Error != "" {
+		t.Errorf("status %+v", st)
+	}
+}
+
+// TestHitsAreCounted as far as somebody was stopped or warned, not for mere questions.
+func TestHitsAreCounted(t *testing.T) {
+	s := newScene(t, nil)
+	s.set(fromFile("own"))
+	s.imports("own", mixed)
+	f := s.Look(Query{Name: "ads.example.com"})
+	if n := s.status("own").Hits; n != 0 {
+		t.Errorf("%d hits of a question", n)
+	}
+	s.Count(f)
+	s.Count(f)
+	s.Count(Finding{})
+	s.imports("own", mixed+"more.example.com\n")
+	if n := s.status("own").Hits; n != 2 {
+		t.Errorf("%d hits, want 2", n)
 	}
 }

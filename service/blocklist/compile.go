@@ -17,6 +17,18 @@ import (
 // compile makes a new file of all copies, if they aren't those of the file in use, and
 // swaps. Lists that are off are in it too: switching one on then takes no time.
 func (b *Book) compile(ctx context.Context) error {
+	err := b.recompile(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.uncompiled = nil
+	if err != nil {
+		b.uncompiled = problem("", "compile", err)
+		return b.uncompiled
+	}
+	return nil
+}
+
+func (b *Book) recompile(ctx context.Context) error {
 	sources := b.sources()
 	b.mu.Lock()
 	now, told := b.file(), b.told
@@ -31,7 +43,7 @@ func (b *Book) compile(ctx context.Context) error {
 			return nil
 		}
 		if bad < 0 || ctx.Err() != nil {
-			return &Problem{Op: "compile", Why: err.Error(), Do: "the lists of before stay in use", Err: err}
+			return err
 		}
 		// A copy went bad on the disk, or is refused since an update of Sekisho: the
 		// others go on without it, and it is fetched anew.

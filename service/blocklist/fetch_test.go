@@ -77,25 +77,41 @@ func TestScheduleAndBackoff(t *testing.T) {
 			t.Errorf("%s: waits %v, want about %v", what, got, about)
 		}
 	}
-	d := <-s.clock.slept
-	within("after a good fetch", d, 24*time.Hour)
+	within("after a good fetch", s.asleep("good", 1, p), 24*time.Hour)
 	p.set(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) })
-	for _, about := range []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute} {
-		s.clock.advance(d)
-		d = <-s.clock.slept
-		within("after an error", d, about)
+	for i, about := range []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute} {
+		s.clock.advance(s.status("good").Due.Sub(s.clock.Now()))
+		within("after an error", s.asleep("good", 2+i, p), about)
 	}
 	if st := s.status("good"); !strings.Contains(st.Error, "503") || st.Do == "" || !s.listed("n.listed.example") {
 		t.Errorf("status %+v", st)
 	}
 	p.set(text(tenHosts))
-	s.clock.advance(d)
-	within("good again", <-s.clock.slept, 24*time.Hour)
+	s.clock.advance(s.status("good").Due.Sub(s.clock.Now()))
+	within("good again", s.asleep("good", 5, p), 24*time.Hour)
 	if st := s.status("good"); st.Error != "" {
 		t.Errorf("status %+v", st)
 	}
 	if got := backoff(1000); got != lastRetry {
 		t.Errorf("after a thousand errors: %v", got)
+	}
+}
+
+// asleep waits until a list was asked for n times and Run waits for the next time, and
+// says how long.
+func (s *scene) asleep(id string, n int, p *publisher) time.Duration {
+	s.t.Helper()
+	waitFor(s.t, "it is fetched", func() bool { return p.count() == n && s.status(id).Due.After(s.clock.Now()) })
+	wait := s.status(id).Due.Sub(s.clock.Now())
+	for {
+		select {
+		case d := <-s.clock.slept:
+			if d == wait {
+				return d
+			}
+		case <-time.After(10 * time.Second):
+			s.t.Fatalf("Run doesn't wait %v", wait)
+		}
 	}
 }
 
@@ -212,6 +228,17 @@ func TestHostileListKeepsLastGood(t *testing.T) {
 			p.set(text(tenHosts))
 			s.update("good")
 		})
+	}
+}
+
+// TestRedirectInwardByAnyTransport: an address is refused before it is dialled, too.
+func TestRedirectInwardByAnyTransport(t *testing.T) {
+	s := newScene(t, func(o *Options) { o.Transport = &http.Transport{DisableKeepAlives: true} })
+	inner := publish(t, text(tenHosts))
+	p := publish(t, redirect(inner.URL)(t))
+	s.set(fromURL("good", p.URL))
+	if err := s.tryUpdate("good"); err == nil || !strings.Contains(err.Error(), "into the local network") || inner.count() != 0 {
+		t.Errorf("%d requests inside, error %v", inner.count(), err)
 	}
 }
 

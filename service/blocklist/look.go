@@ -115,6 +115,19 @@ func (b *Book) Look(q Query) Finding {
 	return f
 }
 
+// Count adds a finding that a flow was stopped or its person warned for to the hits
+// that Status tells. It may be called from any goroutine.
+func (b *Book) Count(f Finding) {
+	if len(f.Hits) == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range f.Hits {
+		b.hits[f.Hits[i].List]++
+	}
+}
+
 // LookPage says what the lists know of a plain HTTP request: host is the Host header or
 // the flow's own name or address with its port, target what is asked for.
 func (b *Book) LookPage(q Query, host, target string) Finding {

@@ -18,8 +18,11 @@ type Problem struct {
 
 func (p *Problem) Error() string {
 	s := p.Why
-	if p.List != "" {
+	switch {
+	case p.List != "":
 		s = p.Op + " list " + p.List + ": " + s
+	case p.Op != "":
+		s = p.Op + " lists: " + s
 	}
 	if p.Do != "" {
 		s += "; " + p.Do

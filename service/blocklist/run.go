@@ -25,10 +25,13 @@ const (
 // Run keeps the lists fresh until ctx ends: it fetches those that are on and due, one
 // after the other, and compiles. Its error is ctx's.
 func (b *Book) Run(ctx context.Context) error {
+	var again <-chan time.Time // when to compile again what couldn't be
 	for {
 		b.forget()
 		if err := b.compile(ctx); err != nil && ctx.Err() == nil {
 			b.o.Log.Error("lists aren't compiled", "err", err)
+			b.o.Progress(Progress{Stage: Failed})
+			again = b.o.Clock.After(firstRetry)
 		}
 		var due <-chan time.Time
 		l, wait := b.next()
@@ -46,6 +49,8 @@ func (b *Book) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-b.wake:
 		case <-due:
+		case <-again:
+			again = nil
 		case r := <-b.requests:
 			r.done <- b.serve(ctx, r)
 		}
@@ -280,6 +285,7 @@ func (b *Book) forget() {
 	for id := range b.copies {
 		if !keep[id] {
 			delete(b.copies, id)
+			delete(b.hits, id)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -143,14 +144,32 @@ type scene struct {
 func newScene(t *testing.T, change func(*Options)) *scene {
 	t.Helper()
 	s := &scene{t: t, dir: t.TempDir(), clock: newClock()}
-	s.o = Options{Dir: s.dir, Clock: s.clock}
+	log := new(logged)
+	s.o = Options{Dir: s.dir, Clock: s.clock, Log: slog.New(slog.NewTextHandler(log, nil))}
 	if change != nil {
 		change(&s.o)
 	}
 	s.dir = s.o.Dir
 	s.open()
-	t.Cleanup(func() { s.stop() })
+	t.Cleanup(func() {
+		s.stop()
+		if t.Failed() {
+			t.Logf("status %+v\n%s", s.Status(), log.b.String())
+		}
+	})
 	return s
+}
+
+// logged keeps what a book logs, for tests that fail.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
 }
 
 func (s *scene) open() {

@@ -39,6 +39,7 @@ type Status struct {
 	Due     time.Time     // when it is fetched next; zero: never by itself
 	Error   string        // of the last attempt; empty: it was good
 	Do      string        // what to do about it
+	Hits    uint64        // since the book was opened
 	Busy    bool          // not in use yet: waits for its first copy, or to be compiled
 }
 
@@ -55,8 +56,11 @@ func (b *Book) Status() []Status {
 	var all []Status
 	for _, l := range b.lists {
 		s := b.copies[l.ID]
-		st := Status{List: l.ID, Report: s.Report, Fetched: s.Fetched, Checked: s.Checked, Error: s.Error, Do: s.Do,
+		st := Status{List: l.ID, Report: s.Report, Fetched: s.Fetched, Checked: s.Checked, Error: s.Error, Do: s.Do, Hits: b.hits[l.ID],
 			Busy: l.On && !compiled[l.ID] && s.Error == ""}
+		if st.Busy && b.uncompiled != nil {
+			st.Error, st.Do = b.uncompiled.Why, b.uncompiled.Do
+		}
 		if l.On && l.URL != "" {
 			st.Due = s.Due
 		}
