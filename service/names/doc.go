@@ -15,9 +15,10 @@
 //     it, and a rule that allows only if a Witness confirms that the name leads there:
 //     a program with a rule for one name could else go everywhere by that name. A claim
 //     beside an encrypted hello (Hello.Encrypted) or to a proxy (Hello.Proxied) names
-//     somebody else than the other end and allows nothing at all. A name that was
-//     looked up is not replaced by a claim: whoever shares an address among many names
-//     is blocked by either.
+//     somebody else than the other end and allows nothing at all. Of several names that
+//     the program looked up and that share an address, the claim says which is meant
+//     (Cache.Knew); otherwise a name that was looked up is not replaced by a claim, and
+//     what blocks goes by either.
 //   - Of the machine: systemd-resolved told somebody, not known whom (Machine). It may be
 //     shown as a guess, and block; it allows nothing.
 //   - An alias (Cache.Aliases): lists look at it too, so that a listed tracker behind an

@@ -2,11 +2,13 @@ package names
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,8 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 	"github.com/miekg/dns"
+
+	"sekisho/service/names/stream"
 )
 
 const clientSeq, serverSeq = 7_000, 1<<32 - 20
@@ -270,5 +274,45 @@ func BenchmarkStreams(b *testing.B) {
 		if r, err := s.Add(data); len(r) != 1 {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What glibc (options use-vc) and a program that asks twice at once got from a name server
+// on Linux.
+func TestRecordedTCP(t *testing.T) {
+	text, err := os.ReadFile("testdata/tcp.hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	syns := map[conn]uint32{}
+	s := NewStreams(func(client, server netip.AddrPort) (uint32, bool) {
+		seq, ok := syns[conn{client, server}]
+		return seq, ok
+	})
+	var got []string
+	for line := range strings.FieldsSeq(string(text)) {
+		p, err := hex.DecodeString(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seg, err := stream.Parse(p); err == nil && seg.Dst.Port() == port {
+			syns[conn{seg.Src, seg.Dst}] = seg.Seq - 1
+			continue
+		}
+		replies, err := s.Add(p)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, r := range replies {
+			got = append(got, fmt.Sprintf("%d %s %v %d", r.Type, r.Question, r.Answer.Chain, len(r.Answer.Addrs)))
+		}
+	}
+	want := []string{"1 www.example.com [cdn.example.net] 2", "28 www.example.com [cdn.example.net] 1",
+		"1 big.example.com [] 100", "65 www.example.com [svc.example.net] 1"}
+	if slices.Sort(got[:2]); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if len(s.conns) != 0 {
+		t.Errorf("%d connections are open after they ended", len(s.conns))
 	}
 }
