@@ -192,3 +192,36 @@ func TestPackageNeedsTheFileSystem(t *testing.T) {
 		}
 	}
 }
+
+// What it costs to say who a process is, the first time.
+func BenchmarkFindFirst(b *testing.B) {
+	cat := which(b, "cat")
+	cmd := begin(b, "/", cat)
+	id := idOf(b, cmd.Process.Pid)
+	exe := identity(b, cat)
+	for _, packages := range []*Packages{nil, NewPackages("")} {
+		b.Run(fmt.Sprintf("packages=%v", packages != nil), func(b *testing.B) {
+			tr := tracker(b, Config{Packages: packages})
+			for i := uint32(0); b.Loop(); i++ {
+				tr.Exec(Exec{ID: id, Path: cat, Executable: exe, ExecID: i})
+				if _, ok := tr.Find(id); !ok {
+					b.Fatal("it is not found")
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkProvenance(b *testing.B) {
+	cat := which(b, "cat")
+	cmd := begin(b, "/", cat)
+	id := idOf(b, cmd.Process.Pid)
+	tr := tracker(b, Config{})
+	tr.Exec(Exec{ID: id, UID: 12345, Path: cat, Executable: identity(b, cat)})
+	p, _ := tr.Find(id)
+	for b.Loop() {
+		if got := tr.Provenance(p); got.File != cat {
+			b.Fatal(got)
+		}
+	}
+}
