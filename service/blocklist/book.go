@@ -258,7 +258,7 @@ func (b *Book) Import(ctx context.Context, id string, r io.Reader) error {
 	if err != nil {
 		return problem(id, "read", err)
 	}
-	defer os.Remove(tmp) // it is gone if it was taken
+	defer b.drop(tmp)
 	return b.ask(ctx, request{list: id, text: tmp, done: make(chan error, 1)})
 }
 

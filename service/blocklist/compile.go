@@ -50,7 +50,7 @@ func (b *Book) recompile(ctx context.Context) error {
 		s := *b.stateOf(sources[bad].id)
 		p := problem(sources[bad].id, "compile", err)
 		s.SHA256, s.Error, s.Do, s.Due = "", p.Why, "it is fetched again", b.o.Clock.Now()
-		b.settle(sources[bad].id, &s, nil)
+		b.settle(sources[bad].id, &s)
 		sources = append(sources[:bad:bad], sources[bad+1:]...)
 	}
 }

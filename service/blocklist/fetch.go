@@ -60,7 +60,7 @@ func (b *Book) get(ctx context.Context, l *List, s *state) (*fetched, error) {
 	path, sum, err := b.save(ctx, r.Body, tell)
 	if err = errors.Join(err, r.Body.Close()); err != nil {
 		if path != "" {
-			os.Remove(path)
+			b.drop(path)
 		}
 		return nil, err
 	}
@@ -154,6 +154,14 @@ func unreachable(err error) error {
 		return p
 	}
 	return &Problem{Why: "can't be reached: " + err.Error(), Do: "it is tried again later; check the address and the network", Err: err}
+}
+
+// drop removes a text that isn't wanted; it is gone if it was taken. What can't be
+// removed is, when the book is opened again.
+func (b *Book) drop(path string) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.o.Log.Warn("list's unfinished copy stays", "err", err)
+	}
 }
 
 // save writes a text, unpacked, to a new file in the folder of copies, synced.

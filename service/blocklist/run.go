@@ -148,19 +148,19 @@ func (b *Book) renew(ctx context.Context, l *List) error {
 		err = p
 		b.o.Progress(Progress{List: l.ID, Stage: Failed})
 	}
-	return b.settle(l.ID, &s, err)
+	b.settle(l.ID, &s)
+	return err
 }
 
 // settle makes s known, and writes it down. A state that can't be written is used all
 // the same: at worst the list is fetched once too often.
-func (b *Book) settle(id string, s *state, err error) error {
+func (b *Book) settle(id string, s *state) {
 	b.mu.Lock()
 	b.copies[id] = s
 	b.mu.Unlock()
-	if w := b.writeState(id, s); w != nil {
-		b.o.Log.Warn("list's state isn't saved", "list", id, "err", w)
+	if err := b.writeState(id, s); err != nil {
+		b.o.Log.Warn("list's state isn't saved", "list", id, "err", err)
 	}
-	return err
 }
 
 func (b *Book) stateOf(id string) *state {
@@ -196,7 +196,8 @@ func (b *Book) imported(ctx context.Context, l *List, path string) error {
 	}
 	s.Checked, s.Failures, s.Error, s.Do = now, 0, "", ""
 	s.Due = now.Add(jitter(l.every()))
-	return b.settle(l.ID, &s, nil)
+	b.settle(l.ID, &s)
+	return nil
 }
 
 // shrunk is how many times smaller a list may become at once.

@@ -124,7 +124,6 @@ func (b *Builder) Build(ctx context.Context, source [sha256.Size]byte) error {
 	if err != nil {
 		return fmt.Errorf("compile lists: %w", err)
 	}
-	defer os.Remove(tmp.Name())
 	err = b.write(ctx, tmp, source)
 	if err == nil {
 		err = tmp.Sync()
@@ -132,10 +131,10 @@ func (b *Builder) Build(ctx context.Context, source [sha256.Size]byte) error {
 	if err = errors.Join(err, tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), b.path)
 	}
-	if err == nil {
-		err = syncDir(filepath.Dir(b.path))
-	}
 	if err != nil {
+		return fmt.Errorf("compile lists: %w", errors.Join(err, os.Remove(tmp.Name())))
+	}
+	if err := syncDir(filepath.Dir(b.path)); err != nil {
 		return fmt.Errorf("compile lists: %w", err)
 	}
 	return nil

@@ -29,6 +29,7 @@ func build(t testing.TB, ids []string, lists [][]format.Entry) *File {
 func buildAt(t testing.TB, path string, ids []string, lists [][]format.Entry) {
 	t.Helper()
 	b := NewBuilder(path)
+	b.seed = 1 // the same each time, for the fuzzer
 	defer b.Close()
 	for i, id := range ids {
 		if err := b.List(id); err != nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"container/heap"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,8 +73,12 @@ func (s *sorter) spill() error {
 	for _, p := range s.at {
 		var n [binary.MaxVarintLen64]byte
 		head := n[:binary.PutUvarint(n[:], uint64(p.to-p.from))]
-		w.Write(head)
-		w.Write(s.arena[p.from:p.to])
+		if _, err := w.Write(head); err != nil {
+			return fmt.Errorf("sort: %w", err)
+		}
+		if _, err := w.Write(s.arena[p.from:p.to]); err != nil {
+			return fmt.Errorf("sort: %w", err)
+		}
 		run.Size += uint64(len(head)) + uint64(p.to-p.from)
 	}
 	if err := w.Flush(); err != nil {
@@ -127,10 +132,10 @@ func (s *sorter) merge(f func([]byte) error) error {
 		if err := f(m[0].head); err != nil {
 			return err
 		}
-		switch err := m[0].next(); err {
-		case nil:
+		switch err := m[0].next(); {
+		case err == nil:
 			heap.Fix(&m, 0)
-		case io.EOF:
+		case errors.Is(err, io.EOF):
 			heap.Pop(&m)
 		default:
 			return fmt.Errorf("sort: %w", err)

@@ -59,7 +59,7 @@ func sampleLines(head []byte) []string {
 	var lines []string
 	for l := range strings.Lines(string(head)) {
 		l = strings.TrimRight(l, "\r\n")
-		if t := strings.TrimSpace(l); t != "" && !(t[0] == '#' && !strings.HasPrefix(t, "##")) {
+		if t := strings.TrimSpace(l); t != "" && (t[0] != '#' || strings.HasPrefix(t, "##")) {
 			if lines = append(lines, l); len(lines) == 1000 {
 				break
 			}

@@ -234,7 +234,7 @@ func TestEmitEndsParse(t *testing.T) {
 	n := 0
 	_, err := Parse(strings.NewReader("0.0.0.0 a.example.com b.example.com\n0.0.0.0 c.example.com\n"), Options{},
 		func(Entry) error { n++; return stop })
-	if err != stop || n != 1 {
+	if !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%d entries, error %v", n, err)
 	}
 }

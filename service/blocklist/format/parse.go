@@ -32,7 +32,7 @@ type Options struct {
 func Parse(r io.Reader, o Options, emit func(Entry) error) (Report, error) {
 	b := bufio.NewReaderSize(r, MaxLine)
 	head, err := b.Peek(Sample)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return Report{}, err
 	}
 	found, err := Detect(head)
@@ -70,7 +70,7 @@ func (w *reading) lines(b *bufio.Reader, p parser) error {
 		if errors.Is(err, bufio.ErrBufferFull) {
 			return &Refusal{Line: number, Why: fmt.Sprintf("longer than %d KiB", MaxLine>>10), Do: "this is no list that can be read"}
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if number == 1 {

@@ -50,9 +50,8 @@ type sink struct {
 type flags struct{ exact, below, exception, overrides bool }
 
 var (
-	exactly   = flags{exact: true}
-	whole     = flags{exact: true, below: true}
-	onlyBelow = flags{below: true}
+	exactly = flags{exact: true}
+	whole   = flags{exact: true, below: true}
 )
 
 // name takes a host name; one that is an address is taken as that.

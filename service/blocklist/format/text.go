@@ -19,7 +19,7 @@ const MaxText = 64 << 20
 func Text(r io.Reader, limit int64) (io.Reader, error) {
 	b := bufio.NewReader(r)
 	head, err := b.Peek(2)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if !bytes.Equal(head, []byte("\x1f\x8b")) {
@@ -46,7 +46,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	if b.n += int64(n); b.n > b.limit {
 		return 0, &Refusal{Why: fmt.Sprintf("it is longer than %d MiB", b.limit>>20), Do: "choose a smaller list"}
 	}
-	if b.gzip && err != nil && err != io.EOF {
+	if b.gzip && err != nil && !errors.Is(err, io.EOF) {
 		err = packed(err)
 	}
 	return n, err
