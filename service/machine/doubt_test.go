@@ -156,6 +156,31 @@ func TestNeighbourDiscovery(t *testing.T) {
 	}
 }
 
+// TestBridge: a machine that talks by a bridge, as hosts of virtual machines do, passes
+// the bridge's own chains too.
+func TestBridge(t *testing.T) {
+	s := newScene(t)
+	s.Remote.ServeEcho(25)
+	s.run("", "sh", "-ec", fmt.Sprintf(`ip link add br9 type bridge
+		ip link set eth0 master br9; ip addr flush dev eth0; ip link set br9 up; ip addr add %s/24 dev br9`, s.Home.Addr4))
+	f := s.mail()
+	if got := say(s.look(f)); got != "passes" || !s.connects(f) {
+		t.Fatalf("without rules: %s, want passes", got)
+	}
+	for rules, want := range map[string]string{
+		"table bridge f { chain o { type filter hook output priority 0; ip daddr 10.0.0.0/8 tcp dport 25 drop |}|}": "dropped by filter-rule (nft: bridge f o, rule 1: ip daddr 10.0.0.0/8 tcp dport 25 drop)",
+		"table bridge f { chain i { type filter hook input priority 0; ether type ip tcp sport 25 drop |}|}":        `dropped by filter-rule (nft: bridge f i, rule 1: ether type ip tcp sport 25 drop) answer`,
+	} {
+		s.nft("flush ruleset\n" + rules)
+		if got := say(s.look(f)); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if s.connects(f) {
+			t.Error("it connects")
+		}
+	}
+}
+
 // TestPassedOn: what this machine passes on for others meets the hook forward, as Docker
 // and libvirt use it.
 func TestPassedOn(t *testing.T) {

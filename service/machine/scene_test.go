@@ -44,7 +44,7 @@ func newScene(t *testing.T) *scene {
 
 func (s *scene) resolveWith(server netip.Addr) {
 	s.t.Helper()
-	err := os.WriteFile(s.machine.Resolv, fmt.Appendf(nil, "nameserver %s\noptions timeout:1 attempts:1\n", server), 0o644)
+	err := os.WriteFile(s.machine.Resolv, fmt.Appendf(nil, "nameserver %s\noptions timeout:10 attempts:1\n", server), 0o644)
 	if err != nil {
 		s.t.Fatal(err)
 	}

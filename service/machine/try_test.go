@@ -3,6 +3,7 @@ package machine
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"sekisho/app/flow"
 )
@@ -68,6 +69,33 @@ func TestTraceSaysWhereItEnds(t *testing.T) {
 	if server.Count("tcp") != 2 || server.Count("udp") != 1 {
 		t.Errorf("Remote saw %d connections and %d datagrams, want 2 and 1", server.Count("tcp"), server.Count("udp"))
 	}
+}
+
+// TestTraceEndsWithItsProcess: the kernel takes the table away when the socket that made it
+// is closed, which is what happens to a service that is killed.
+func TestTraceEndsWithItsProcess(t *testing.T) {
+	s := newScene(t)
+	var table *traceTable
+	err := s.Home.Do(func() (err error) {
+		table, err = addTraceTable(6, 1234)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.run("", "nft", "list", "tables"); !strings.Contains(got, table.name) {
+		t.Errorf("no table: %q", got)
+	}
+	if err := table.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // it is taken away by the kernel's own time
+		if !strings.Contains(s.run("", "nft", "list", "tables"), table.name) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the table is left")
 }
 
 // TestTraceOfIPTables: rules of iptables over nftables are traced with the others.

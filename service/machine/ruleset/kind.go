@@ -163,6 +163,7 @@ func protocolName(n byte) string {
 }
 
 var metaNames = map[uint32]term{
+	unix.NFT_META_BRI_IIFNAME: {text: "ibrname", kind: interfaceName}, unix.NFT_META_BRI_OIFNAME: {text: "obrname", kind: interfaceName},
 	unix.NFT_META_LEN: {text: "length", kind: number32}, unix.NFT_META_PROTOCOL: {text: "protocol", kind: etherKind},
 	unix.NFT_META_PRIORITY: {text: "priority"}, unix.NFT_META_MARK: {text: "mark", kind: number32},
 	unix.NFT_META_IIF: {text: "iif", kind: number32}, unix.NFT_META_OIF: {text: "oif", kind: number32},
@@ -214,6 +215,9 @@ func fieldTerm(base uint32, from, n int, network, transport string) (term, bool)
 			return term{text: "icmp type", kind: number8}, true
 		}
 		return term{}, false
+	}
+	if base == linkLayer && from == 12 && n == 2 {
+		return term{text: "ether type", kind: etherKind}, true
 	}
 	if base != networkHeader {
 		return term{}, false

@@ -5,77 +5,6 @@ import (
 	"strconv"
 )
 
-// Outcome is what becomes of a packet.
-type Outcome string
-
-const (
-	Passes   Outcome = "passes"
-	Dropped  Outcome = "dropped"
-	Rejected Outcome = "rejected" // dropped, and its sender is told
-	Perhaps  Outcome = "may be dropped"
-)
-
-// Place is where in the packet filter something is.
-type Place struct {
-	Hook     Hook
-	Priority int32
-	Family   Family
-	Table    string
-	Chain    string
-	Handle   uint64 // of the rule; 0 for the chain's policy
-	Number   int    // the rule's place in its chain, from 1; 0 for the policy
-	Rule     string // as nft would write it; empty for the policy
-	Comment  string
-	Author   Author
-	Legacy   bool // of the older ip_tables
-}
-
-// Effect is what a step did.
-type Effect string
-
-const (
-	Accepted   Effect = "accept" // leaves this base chain: the next one sees it yet
-	Drop       Effect = "drop"
-	Reject     Effect = "reject"
-	Queue      Effect = "queue" // another program decides; To is the queue's number
-	Jump       Effect = "jump"  // To is the chain
-	Goto       Effect = "goto"
-	Return     Effect = "return"
-	Translate  Effect = "translate" // To is the new address
-	Mark       Effect = "mark"      // To is the new mark
-	Untrack    Effect = "notrack"
-	NoDecision Effect = "" // it matches, and does nothing that matters here
-)
-
-// Step is a rule that matched, or a chain's policy.
-type Step struct {
-	Place
-	Effect Effect
-	To     string
-	// Unsure is why it can't be told whether it matches; it was taken to. Empty: it does.
-	Unsure string
-}
-
-// Result is what the rules do to a packet.
-type Result struct {
-	Outcome Outcome
-	// Steps are those of the way that was taken: of one that ends with a drop, if any.
-	Steps []Step
-	// Culprit is the step that drops or rejects, nil if none does.
-	Culprit *Step
-	// Doubts are the rules of which it can't be told whether they match, and which
-	// make the difference.
-	Doubts []Step
-}
-
-// Fib answers what rules ask of routes. Its answers may be nil for not known.
-type Fib interface {
-	// Type is the kind of an address, as RTN_ numbers it: unicast, local, broadcast, …
-	Type(addr Addr) (uint32, bool)
-	// Out is the index of the interface that packets to an address leave by, 0 if none.
-	Out(addr Addr) (int, bool)
-}
-
 // Other people's rules may be of any size, and chains that jump to one another can be gone
 // through in more ways than there is time for.
 const (
@@ -99,6 +28,8 @@ type world struct {
 	took   []bool // what was taken for each
 	regs   registers
 	depth  int
+	// bridged: it is among the chains of a bridge, which see its ports and have frames.
+	bridged bool
 }
 
 // Walk sends a packet through hooks in order, and returns what becomes of it and how it
@@ -197,15 +128,48 @@ func (w *world) holds(t truth, why string) bool {
 
 func (w *world) walk(hooks []Hook) Outcome {
 	for _, h := range hooks {
-		w.hook = h
-		device := w.packet.Out.Name
-		if h == Ingress {
-			device = w.packet.In.Name
-		}
-		for _, c := range w.set.baseChains(w.packet.Family(), h, device) {
-			if out := w.base(c); out != Passes {
+		if h == Prerouting && w.packet.In.Kind == bridgeKind {
+			if out := w.crossBridge(Prerouting, Input); out != Passes {
 				return out
 			}
+		}
+		if out := w.meet(w.packet.Family(), h); out != Passes {
+			return out
+		}
+		if h == Postrouting && w.packet.Out.Kind == bridgeKind {
+			if out := w.crossBridge(Output, Postrouting); out != Passes {
+				return out
+			}
+		}
+	}
+	return Passes
+}
+
+// bridgeKind is the kind of link behind which there are the chains of the family bridge.
+const bridgeKind = "bridge"
+
+// crossBridge goes through the chains of a bridge that this machine itself talks by.
+func (w *world) crossBridge(hooks ...Hook) Outcome {
+	w.bridged = true
+	defer func() { w.bridged = false }()
+	for _, h := range hooks {
+		if out := w.meet(Bridge, h); out != Passes {
+			return out
+		}
+	}
+	return Passes
+}
+
+// meet goes through the base chains of a family at a hook.
+func (w *world) meet(f Family, h Hook) Outcome {
+	w.hook = h
+	device := w.packet.Out.Name
+	if h == Ingress {
+		device = w.packet.In.Name
+	}
+	for _, c := range w.set.baseChains(f, h, device) {
+		if out := w.base(c); out != Passes {
+			return out
 		}
 	}
 	return Passes
