@@ -20,6 +20,7 @@ type events struct {
 	mu      sync.Mutex       // guards what is below
 	watched map[gateway]bool // neighbours that matter
 	down    map[int]bool     // links that were down since the last take
+	flips   map[int]uint32   // how often each link's carrier came or went
 }
 
 func openEvents(ns int) (*events, error) {
@@ -36,7 +37,32 @@ func openEvents(ns int) (*events, error) {
 			return nil, fmt.Errorf("watch links: %w", err)
 		}
 	}
-	return &events{c: c, watched: map[gateway]bool{}, down: map[int]bool{}}, nil
+	e := &events{c: c, watched: map[gateway]bool{}, down: map[int]bool{}, flips: map[int]uint32{}}
+	if err := e.begin(ns); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// begin reads how often each link's carrier came or went until now.
+func (e *events) begin(ns int) error {
+	c, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: ns})
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	all, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request | netlink.Dump},
+		Data:   make([]byte, unix.SizeofIfInfomsg),
+	})
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	for i := range all {
+		e.noteLink(&all[i])
+	}
+	return nil
 }
 
 // run calls changed for whatever may matter, until close is called.
@@ -85,11 +111,36 @@ func (e *events) noteLink(m *netlink.Message) {
 	}
 	index := int(int32(binary.NativeEndian.Uint32(m.Data[4:])))
 	flags := binary.NativeEndian.Uint32(m.Data[8:])
-	if uint16(m.Header.Type) == unix.RTM_DELLINK || flags&unix.IFF_LOWER_UP == 0 {
-		e.mu.Lock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if uint16(m.Header.Type) == unix.RTM_DELLINK {
 		e.down[index] = true
-		e.mu.Unlock()
+		delete(e.flips, index)
+		return
 	}
+	// The kernel tells of a link that was down for a moment once it is up again.
+	flips, ok := flipsOf(m.Data[unix.SizeofIfInfomsg:])
+	before, known := e.flips[index]
+	if flags&unix.IFF_LOWER_UP == 0 || ok && known && flips != before {
+		e.down[index] = true
+	}
+	if ok {
+		e.flips[index] = flips
+	}
+}
+
+// flipsOf reads IFLA_CARRIER_CHANGES.
+func flipsOf(attributes []byte) (n uint32, ok bool) {
+	a, err := netlink.NewAttributeDecoder(attributes)
+	if err != nil {
+		return 0, false
+	}
+	for a.Next() {
+		if a.Type() == unix.IFLA_CARRIER_CHANGES {
+			return a.Uint32(), true
+		}
+	}
+	return 0, false
 }
 
 // take returns which links were down since it was last called.

@@ -7,11 +7,15 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
+
+// userHZ is the unit in which the kernel tells ages (USER_HZ).
+const userHZ = 100
 
 // maxRoutes bounds what is kept of the routes: a machine that knows more is no desktop,
 // and what is beyond goes by the default.
@@ -22,6 +26,8 @@ type snapshot struct {
 	links   []link
 	routes  []route // the one that counts first
 	gateway map[gateway]string
+	// confirmed is how long ago each of them last answered.
+	confirmed map[gateway]time.Duration
 }
 
 type link struct {
@@ -82,7 +88,7 @@ func readOnce(h *netlink.Handle) (s snapshot, err error) {
 	if s.routes, err = readRoutes(h); err != nil {
 		return s, err
 	}
-	s.gateway = map[gateway]string{}
+	s.gateway, s.confirmed = map[gateway]string{}, map[gateway]time.Duration{}
 	for i := range s.routes {
 		if r := &s.routes[i]; r.isDefault() && r.via.IsValid() {
 			s.gateway[gateway{r.link, r.via}] = ""
@@ -99,6 +105,7 @@ func readOnce(h *netlink.Handle) (s snapshot, err error) {
 		g := gateway{neighbours[i].LinkIndex, addrOf(neighbours[i].IP)}
 		if _, ok := s.gateway[g]; ok && resolved(&neighbours[i]) {
 			s.gateway[g] = neighbours[i].HardwareAddr.String()
+			s.confirmed[g] = time.Duration(neighbours[i].Confirmed) * time.Second / userHZ
 		}
 	}
 	return s, nil
@@ -201,13 +208,19 @@ func prefixOf(n *net.IPNet) netip.Prefix {
 }
 
 // askNeighbour has the kernel find out a gateway's hardware address, as it would before
-// the first packet to it.
-func askNeighbour(h *netlink.Handle, g gateway) error {
+// the first packet to it. With anew it first drops what it knows.
+func askNeighbour(h *netlink.Handle, g gateway, anew bool) error {
 	family := netlink.FAMILY_V4
 	if g.addr.Is6() {
 		family = netlink.FAMILY_V6
 	}
 	n := &netlink.Neigh{LinkIndex: g.link, Family: family, IP: g.addr.AsSlice(), State: netlink.NUD_NONE, Flags: netlink.NTF_USE}
+	if anew {
+		old := &netlink.Neigh{LinkIndex: g.link, Family: family, IP: n.IP}
+		if err := h.NeighDel(old); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("drop what was the gateway: %w", err)
+		}
+	}
 	if err := h.NeighSet(n); err != nil {
 		return fmt.Errorf("ask for the gateway: %w", err)
 	}

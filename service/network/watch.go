@@ -49,6 +49,7 @@ type Watcher struct {
 	// Run's own:
 	manager manager
 	macs    map[gateway]string // that were seen; good while the link stays up
+	down    map[int]time.Time  // when each link was last seen to be down
 }
 
 // New makes a Watcher; it knows nothing until Run has begun.
@@ -59,7 +60,7 @@ func New(c Config) *Watcher {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	w := &Watcher{c: c, poke: make(chan struct{}, 1), known: maps.Clone(c.Known), macs: map[gateway]string{}}
+	w := &Watcher{c: c, poke: make(chan struct{}, 1), known: maps.Clone(c.Known), macs: map[gateway]string{}, down: map[int]time.Time{}}
 	w.state.Store(&State{})
 	return w
 }
@@ -159,11 +160,11 @@ func (w *Watcher) look(kernel *netlink.Handle, events *events) (unanswered bool,
 		return false, fmt.Errorf("read the networks: %w", err)
 	}
 	events.watch(s.gateway)
-	w.remember(&s, down)
+	old := w.remember(&s, down, time.Now())
 	for g, mac := range s.gateway {
 		if mac == "" && s.answers(g) {
 			unanswered = true
-			if err := askNeighbour(kernel, g); err != nil {
+			if err := askNeighbour(kernel, g, old[g]); err != nil {
 				w.c.Log.Debug("a gateway is not asked", "gateway", g.addr, "err", err)
 			}
 		}
@@ -185,25 +186,42 @@ func (s *snapshot) answers(g gateway) bool {
 	return false
 }
 
+// tick is how exact the ages are that the kernel tells.
+const tick = 2 * time.Second / userHZ
+
 // remember keeps hardware addresses while their links stay up: a neighbour that is silent
-// for a while is no other network.
-func (w *Watcher) remember(s *snapshot, down map[int]bool) {
-	up := map[int]bool{}
+// for a while is no other network. Where a link was down, what the kernel knew before is of
+// the network that it was on then (it may keep it for half a minute): it returns those.
+func (w *Watcher) remember(s *snapshot, down map[int]bool, now time.Time) (old map[gateway]bool) {
+	since := map[int]time.Time{} // without links that are gone
 	for i := range s.links {
-		up[s.links[i].index] = s.links[i].running
+		l := &s.links[i]
+		if at, ok := w.down[l.index]; ok {
+			since[l.index] = at
+		}
+		if !l.running || down[l.index] {
+			since[l.index] = now
+		}
 	}
+	w.down = since
 	for g := range w.macs {
-		if _, ok := s.gateway[g]; !ok || down[g.link] || !up[g.link] {
+		if _, ok := s.gateway[g]; !ok || w.down[g.link].Equal(now) {
 			delete(w.macs, g)
 		}
 	}
+	old = map[gateway]bool{}
 	for g, mac := range s.gateway {
-		if mac != "" {
-			w.macs[g] = mac
-		} else {
+		since, was := w.down[g.link]
+		switch {
+		case mac == "":
 			s.gateway[g] = w.macs[g]
+		case was && now.Add(-s.confirmed[g]-tick).Before(since):
+			s.gateway[g], old[g] = "", true
+		default:
+			w.macs[g] = mac
 		}
 	}
+	return old
 }
 
 func (w *Watcher) publish(s *State) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -140,19 +141,12 @@ func TestWatchTheKernel(t *testing.T) {
 	tun, err := home.LinkByName("tun7")
 	must(t, err)
 	guests := bridgeWithGuest(t, home)
-	give := func(k netlink.Link, cidr string) {
-		t.Helper()
-		a, err := netlink.ParseAddr(cidr)
-		must(t, err)
-		must(t, home.AddrAdd(k, a))
-		must(t, home.LinkSetUp(k))
-	}
-	give(guests, "172.30.0.1/24")
+	give(t, home, guests, "172.30.0.1/24")
 	within(t, time.Second, "guests are recognised", func() bool { return byLink(w.State().Networks, "guests").Kind == Virtual })
 	if got := w.State().Of(0, addr("172.30.0.1"), addr("172.30.0.2")); got != "" {
 		t.Errorf("guests: %q", got)
 	}
-	give(tun, "10.77.0.2/24")
+	give(t, home, tun, "10.77.0.2/24")
 	must(t, home.RouteReplace(&netlink.Route{LinkIndex: tun.Attrs().Index, Dst: ipNet("0.0.0.0/1"), Scope: netlink.SCOPE_LINK}))
 	within(t, time.Second, "the VPN is recognised", profile(flow.NetworkVPN))
 	state := w.State()
@@ -196,6 +190,69 @@ func TestSilentGateway(t *testing.T) {
 	gone.State, gone.HardwareAddr = netlink.NUD_REACHABLE, other
 	must(t, home.NeighSet(gone))
 	within(t, time.Second, "another machine is the gateway", is(other))
+}
+
+// A cable that is pulled out and put in elsewhere: the addresses and routes stay, and what
+// the gateway was says nothing any more.
+func TestPulledCable(t *testing.T) {
+	t.Run("for a while", func(t *testing.T) { testPulledCable(t, false) })
+	t.Run("for a moment that the kernel doesn't tell of", func(t *testing.T) { testPulledCable(t, true) })
+}
+
+func pulled(t *testing.T, w *Watcher) {
+	t.Helper()
+	within(t, begins, "the cable is pulled", func() bool { return byLink(w.State().Networks, "cable").Link == "" })
+}
+
+func testPulledCable(t *testing.T, fast bool) {
+	l := lab.New(t)
+	home, remote := links(t, l.Home), links(t, l.Remote)
+	must(t, home.LinkAdd(&netlink.Veth{LinkAttrs: attrs("cable"), PeerName: "socket", PeerNamespace: netlink.NsFd(l.Remote.NetNSFd())}))
+	cable, err := home.LinkByName("cable")
+	must(t, err)
+	socket, err := remote.LinkByName("socket")
+	must(t, err)
+	give(t, home, cable, "10.55.0.2/24")
+	give(t, remote, socket, "10.55.0.1/24")
+	must(t, home.RouteReplace(&netlink.Route{LinkIndex: cable.Attrs().Index, Gw: net.IPv4(10, 55, 0, 1)}))
+	mac := socket.Attrs().HardwareAddr
+	var mu sync.Mutex
+	var profiles []string
+	w := started(t, Config{Bus: noBus, NetNS: l.Home.NetNSFd(), Known: map[string]string{"gateway:" + mac.String(): flow.NetworkHome},
+		Changed: func(s *State) {
+			mu.Lock()
+			defer mu.Unlock()
+			profiles = append(profiles, byLink(s.Networks, "cable").Profile)
+		}})
+	within(t, begins, "home is recognised", func() bool { return w.State().Profile() == flow.NetworkHome })
+	must(t, remote.LinkSetDown(socket))
+	if fast {
+		time.Sleep(settle / 5)
+	} else {
+		pulled(t, w)
+	}
+	mu.Lock()
+	profiles = nil
+	mu.Unlock()
+	other := net.HardwareAddr{2, 0, 0, 0, 0, 0x97}
+	must(t, remote.LinkSetHardwareAddr(socket, other))
+	must(t, remote.LinkSetUp(socket))
+	within(t, begins, "another network is recognised as such", func() bool {
+		return byLink(w.State().Networks, "cable").ID == "gateway:"+other.String()
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if slices.Contains(profiles, flow.NetworkHome) {
+		t.Errorf("elsewhere it was home for a while: %q", profiles)
+	}
+}
+
+func give(t *testing.T, l *netlink.Handle, k netlink.Link, cidr string) {
+	t.Helper()
+	a, err := netlink.ParseAddr(cidr)
+	must(t, err)
+	must(t, l.AddrAdd(k, a))
+	must(t, l.LinkSetUp(k))
 }
 
 // bridgeWithGuest is what a machine makes for a container on it.
