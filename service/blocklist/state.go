@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"crypto/sha256"
 
 	"sekisho/service/blocklist/format"
 )

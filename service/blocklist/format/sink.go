@@ -91,7 +91,7 @@ func (s *sink) name(text string, f flags) outcome {
 	return entryTaken
 }
 
-// Under says whether name is below domain; both are clean.
+// under says whether name is below domain; both are clean.
 func under(name, domain string) bool {
 	return len(name) > len(domain) && strings.HasSuffix(name, domain) && name[len(name)-len(domain)-1] == '.'
 }
