@@ -10,8 +10,14 @@ const (
 	preface   = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 )
 
-// httpReader reads the head of an HTTP/1 request.
-type httpReader struct{ head []byte }
+// httpReader reads the head of an HTTP/1 request. It looks at each byte once until the
+// head is whole, however they come.
+type httpReader struct {
+	head   []byte
+	method int // bytes of the method, once there is a space behind it
+	line   int // bytes of the first line, once it is whole
+	looked int // bytes that were looked at
+}
 
 func (r *httpReader) add(b []byte) (Hello, State) {
 	full := len(r.head)+len(b) > MaxHello
@@ -19,21 +25,51 @@ func (r *httpReader) add(b []byte) (Hello, State) {
 	if h, s := r.preface(); s != Nothing {
 		return h, s
 	}
-	line, _, whole := bytes.Cut(r.head, []byte("\r\n"))
-	if !plausible(line, whole) {
+	if r.line == 0 && !r.firstLine() {
 		return Hello{}, Nothing
 	}
-	if head, _, ok := bytes.Cut(r.head, []byte("\r\n\r\n")); ok {
-		h, ok := readRequest(string(head))
-		if !ok {
-			return Hello{}, Nothing
+	if r.line > 0 {
+		from := max(r.line, r.looked-3) // the end may have come in parts
+		r.looked = len(r.head)
+		if i := bytes.Index(r.head[from:], []byte("\r\n\r\n")); i >= 0 {
+			h, ok := readRequest(string(r.head[:from+i]))
+			if !ok {
+				return Hello{}, Nothing
+			}
+			return h, Said
 		}
-		return h, Said
 	}
 	if full {
 		return Hello{}, Nothing
 	}
 	return Hello{}, More
+}
+
+// firstLine reads on in the first line, and reports whether it can be a request's: what
+// can't, isn't waited for.
+func (r *httpReader) firstLine() bool {
+	for ; r.looked < len(r.head); r.looked++ {
+		c := r.head[r.looked]
+		switch {
+		case c == '\n' && r.looked > 0 && r.head[r.looked-1] == '\r':
+			r.line = r.looked - 1
+			_, version, ok := cutLast(string(r.head[r.method:r.line]), " ")
+			return r.method > 0 && ok && (version == "HTTP/1.1" || version == "HTTP/1.0")
+		case r.looked > 0 && r.head[r.looked-1] == '\r': // only before the line's end
+			return false
+		case c == '\r':
+		case c < ' ' || c == 0x7f:
+			return false
+		case r.method > 0:
+		case c == ' ':
+			if r.method = r.looked; r.method == 0 {
+				return false
+			}
+		case !isToken(c) || r.looked >= maxMethod:
+			return false
+		}
+	}
+	return true
 }
 
 func (r *httpReader) kept() int { return cap(r.head) }
@@ -48,31 +84,6 @@ func (r *httpReader) preface() (Hello, State) {
 		return Hello{}, More
 	}
 	return Hello{Kind: HTTP2}, Said
-}
-
-// plausible reports whether a line, as far as it came, can be a request's first: what is
-// not, isn't waited for.
-func plausible(line []byte, whole bool) bool {
-	method, rest, spaced := bytes.Cut(line, []byte(" "))
-	if len(method) == 0 || len(method) > maxMethod {
-		return false
-	}
-	for _, c := range method {
-		if !isToken(c) {
-			return false
-		}
-	}
-	for _, c := range rest {
-		// The first half of a line's end may have come alone.
-		if c < ' ' && c != '\r' || c == 0x7f {
-			return false
-		}
-	}
-	if !whole {
-		return true
-	}
-	_, version, ok := cutLast(string(rest), " ")
-	return spaced && ok && (version == "HTTP/1.1" || version == "HTTP/1.0")
 }
 
 // readRequest reads a request's head without its last line's end. It refuses what two

@@ -93,3 +93,14 @@ func BenchmarkHTTP(b *testing.B) {
 		}
 	}
 }
+
+// A head that comes byte by byte is not read again for each.
+func TestHeadIsReadOnce(t *testing.T) {
+	r := &httpReader{}
+	for _, b := range []byte("GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 1000)) {
+		r.add([]byte{b})
+		if left := len(r.head) - r.looked; left > 1 {
+			t.Fatalf("%d bytes are looked at again", left)
+		}
+	}
+}

@@ -30,31 +30,35 @@ func (r *tlsReader) add(b []byte) (Hello, State) {
 		b = b[:max(0, len(b)-(r.total-MaxHello))]
 	}
 	r.record = append(r.record, b...)
-	for len(r.record) > 0 {
+	left := r.record
+	for len(left) > 0 {
 		// Only handshake records come before the hello is whole. The version of the record
 		// says nothing (RFC 8446, 5.1), but it is always 3.x.
-		if r.record[0] != recordHandshake || len(r.record) > 1 && r.record[1] != 3 {
+		if left[0] != recordHandshake || len(left) > 1 && left[1] != 3 {
 			return Hello{}, Nothing
 		}
-		if len(r.record) < recordHeader {
+		if len(left) < recordHeader {
 			break
 		}
-		n := int(binary.BigEndian.Uint16(r.record[3:]))
+		n := int(binary.BigEndian.Uint16(left[3:]))
 		if n == 0 || n > maxRecord {
 			return Hello{}, Nothing
 		}
 		// A record that isn't whole is read as far as it goes: the hello may end in it.
-		part := r.record[recordHeader:min(len(r.record), recordHeader+n)]
-		if h, s := readClientHello(append(r.handshake, part...)); s != More {
+		part := left[recordHeader:min(len(left), recordHeader+n)]
+		before := len(r.handshake)
+		r.handshake = append(r.handshake, part...)
+		if h, s := readClientHello(r.handshake); s != More {
 			h.Kind = kindIf(s, TLS)
 			return h, s
 		}
 		if len(part) < n {
+			r.handshake = r.handshake[:before]
 			break
 		}
-		r.handshake = append(r.handshake, part...)
-		r.record = append(r.record[:0], r.record[recordHeader+n:]...)
+		left = left[recordHeader+n:]
 	}
+	r.record = append(r.record[:0], left...)
 	if r.total >= MaxHello {
 		return Hello{}, Nothing
 	}
