@@ -93,7 +93,7 @@ func stampOf(path string) stamp {
 	if unix.Stat(path, &s) != nil {
 		return stamp{}
 	}
-	return stamp{uint64(s.Dev), s.Ino, s.Size, s.Ctim}
+	return stamp{s.Dev, s.Ino, s.Size, s.Ctim}
 }
 
 func (r *Resolvers) read() (all []netip.Addr) {
