@@ -106,6 +106,7 @@ func drawRules(t *rapid.T, s *scene) string {
 		family := rapid.SampledFrom([]string{"ip", "inet", "inet", "ip6"}).Draw(t, "family")
 		fmt.Fprintf(&b, "table %s t%d {\n", family, i)
 		w := ruleWriter{t: t, s: s, family: family}
+		fmt.Fprintf(&b, namedSets, s.Remote.Addr4, s.Remote.Addr6)
 		for j := range 3 {
 			fmt.Fprintf(&b, "\tchain s%d {\n%s\t}\n", j, w.rules(j))
 		}
@@ -123,6 +124,26 @@ func drawRules(t *rapid.T, s *scene) string {
 	}
 	return b.String()
 }
+
+// namedSets are of every table: each way in which the kernel keeps elements.
+const namedSets = `
+	set n4 { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 192.0.2.1-192.0.2.9 }
+	}
+	set n6 { type ipv6_addr; flags interval; elements = { fd00::/8 }
+	}
+	set one { type inet_service; elements = { 25, 80 }
+	}
+	set gaps { type inet_service; flags interval; elements = { 0-24, 26-53, 55-65535 }
+	}
+	set pair { type ipv4_addr . inet_service; flags interval; elements = { 10.0.0.0/8 . 50-60, %[1]s . 25 }
+	}
+	set pair6 { type ipv6_addr . inet_service; elements = { %[2]s . 54 }
+	}
+	map way { type inet_service : verdict; flags interval; elements = { 20-30 : accept, 54 : drop }
+	}
+	map rest { type inet_service : verdict; elements = { 25 : accept, * : drop }
+	}
+`
 
 // ruleWriter writes rules of one table. Chains jump to those with a lower number only.
 type ruleWriter struct {
@@ -155,6 +176,9 @@ func (w *ruleWriter) action(chain int) string {
 	}
 	a := w.pick("action", actions...)
 	if chain > 0 && rapid.IntRange(0, 7).Draw(w.t, "map") == 0 {
+		if m := w.pick("named map", "", "", "way", "rest"); m != "" {
+			return "udp dport vmap @" + m
+		}
 		if rapid.Bool().Draw(w.t, "state map") {
 			return "ct state vmap { established : accept, invalid : drop, new : " + w.pick("verdict", "accept", "drop", "continue") + " }"
 		}
@@ -175,15 +199,16 @@ func (w *ruleWriter) match(v6 bool) string {
 		"ct state new", "ct state established", "ct state { established, related }", "ct state != invalid",
 		"ct direction original", "ct direction reply", "ct status seen-reply", "ct status dnat", "ct original proto-dst 25", "ct state invalid",
 		"meta l4proto udp", "meta l4proto { tcp, udp }", "meta l4proto != tcp", "meta pkttype host", "numgen random mod 2 == 0",
+		"udp dport @one", "udp dport != @one", "udp dport @gaps", "udp dport != @gaps", "udp sport @gaps", "udp sport @one",
 		"fib daddr type unicast", "fib daddr type local", "fib saddr type local", "fib saddr . iif oif missing",
 	}
 	if !v6 {
 		matches = append(matches, "ip daddr "+s4, "ip daddr != "+s4, "ip saddr "+here4, "ip daddr 10.0.0.0/8", "ip daddr 10.99.0.0/17", "ip daddr { 10.0.0.0/8, 192.0.2.1 }",
 			"ip daddr . udp dport { "+s4+" . 25, 192.0.2.1 . 54 }", "ip daddr . udp dport { 10.0.0.0/8 . 50-60 }", "ip protocol udp", "ip ttl 64", "ip ttl < 64",
-			"ip saddr . udp sport { "+s4+" . 25 }", "ip daddr 10.0.0.0-10.200.0.0", "ip saddr & 0.0.0.255 == 2", "meta skuid . ip daddr { 1000 . "+s4+" }")
+			"ip saddr . udp sport { "+s4+" . 25 }", "ip daddr 10.0.0.0-10.200.0.0", "ip saddr & 0.0.0.255 == 2", "ip daddr @n4", "ip saddr != @n4", "ip daddr . udp dport @pair", "ip daddr . udp sport @pair", "meta skuid . ip daddr { 1000 . "+s4+" }")
 	}
 	if v6 {
-		matches = append(matches, "ip6 daddr "+s6, "ip6 daddr != "+s6, "ip6 daddr fd00::/8", "ip6 nexthdr udp", "ip6 hoplimit 64", "ip6 saddr { fe80::/10, fd99::/16 }",
+		matches = append(matches, "ip6 daddr "+s6, "ip6 daddr != "+s6, "ip6 daddr fd00::/8", "ip6 daddr @n6", "ip6 daddr . udp dport @pair6", "ip6 nexthdr udp", "ip6 hoplimit 64", "ip6 saddr { fe80::/10, fd99::/16 }",
 			"ip6 daddr . udp dport { "+s6+" . 54, ::1 . 25 }")
 	}
 	if w.family == "inet" {

@@ -2,6 +2,7 @@ package ruleset
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,6 +22,7 @@ type set struct {
 	fields   []int // lengths of a concatenation's parts
 	elements []element
 	read     bool
+	asked    map[string]*element // by key, of those that were asked for alone
 	err      error
 }
 
@@ -52,13 +54,55 @@ func (s *Ruleset) list(x *set) ([]element, error) {
 		return x.elements, x.err
 	}
 	x.read = true
-	msgs, err := s.ask(unix.NFT_MSG_GETSETELEM, netlink.Dump, byte(x.table.family),
-		netlink.Attribute{Type: unix.NFTA_SET_ELEM_LIST_TABLE, Data: append([]byte(x.table.name), 0)},
-		netlink.Attribute{Type: unix.NFTA_SET_ELEM_LIST_SET, Data: append([]byte(x.name), 0)})
+	msgs, err := s.ask(unix.NFT_MSG_GETSETELEM, netlink.Dump, byte(x.table.family), x.named()...)
 	if err != nil {
 		x.err = fmt.Errorf("read the set %s of %s: %w", x.name, x.table.name, err)
 		return nil, x.err
 	}
+	x.elements = x.spans(elementsOf(msgs))
+	return x.elements, nil
+}
+
+// get asks the kernel for the element that a key is of, nil if there is none.
+func (s *Ruleset) get(x *set, key []byte) (*element, error) {
+	if e, ok := x.asked[string(key)]; ok {
+		return e, nil
+	}
+	const catchAll = 2
+	var found *element
+	for _, of := range [][]byte{
+		attribute(unix.NFTA_SET_ELEM_KEY, attribute(unix.NFTA_DATA_VALUE, key)),
+		attribute(unix.NFTA_SET_ELEM_FLAGS, []byte{0, 0, 0, catchAll}),
+	} {
+		msgs, err := s.ask(unix.NFT_MSG_GETSETELEM, 0, byte(x.table.family), x.named(netlink.Attribute{
+			Type: unix.NLA_F_NESTED | unix.NFTA_SET_ELEM_LIST_ELEMENTS, Data: attribute(unix.NLA_F_NESTED|unix.NFTA_LIST_ELEM, of)})...)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) && found == nil {
+			continue // kernels before 5.13 have nothing that catches all
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the set %s of %s: %w", x.name, x.table.name, err)
+		}
+		if marks := elementsOf(msgs); len(marks) > 0 {
+			found = &marks[0].element
+			break
+		}
+	}
+	if x.asked == nil {
+		x.asked = map[string]*element{}
+	}
+	x.asked[string(key)] = found
+	return found, nil
+}
+
+// named are the attributes that name the set, and more.
+func (x *set) named(more ...netlink.Attribute) []netlink.Attribute {
+	return append([]netlink.Attribute{
+		{Type: unix.NFTA_SET_ELEM_LIST_TABLE, Data: append([]byte(x.table.name), 0)},
+		{Type: unix.NFTA_SET_ELEM_LIST_SET, Data: append([]byte(x.name), 0)},
+	}, more...)
+}
+
+func elementsOf(msgs []netlink.Message) []bound {
 	var marks []bound
 	for _, m := range msgs {
 		if len(m.Data) < 4 {
@@ -68,8 +112,7 @@ func (s *Ruleset) list(x *set) ([]element, error) {
 			marks = append(marks, boundOf(parse(b)))
 		})
 	}
-	x.elements = x.spans(marks)
-	return x.elements, nil
+	return marks
 }
 
 // bound is an element as the kernel lists it: of some sets of intervals, where one begins
@@ -182,13 +225,12 @@ func (w *world) lookup(a attrs) verdict {
 	if x == nil {
 		return w.when(maybe, "a set that is not there any more")
 	}
-	elements, err := w.set.list(x)
+	key := w.regs.load(a.u32(unix.NFTA_LOOKUP_SREG), x.keyLen)
+	e, err := w.search(x, key)
 	if err != nil {
 		return w.when(maybe, err.Error())
 	}
-	key := w.regs.load(a.u32(unix.NFTA_LOOKUP_SREG), x.keyLen)
 	inverted := a.u32(unix.NFTA_LOOKUP_FLAGS)&unix.NFT_LOOKUP_F_INV != 0
-	e := w.pick(x, elements, key)
 	if e == nil || inverted {
 		if (e == nil) == inverted {
 			return goOn
@@ -203,6 +245,23 @@ func (w *world) lookup(a attrs) verdict {
 	}
 	w.regs.store(a.u32(unix.NFTA_LOOKUP_DREG), known(e.data[unix.NFTA_DATA_VALUE]...))
 	return goOn
+}
+
+// search finds the element that a key is of. In a set with a name the kernel is asked for
+// the key alone: it takes seconds to list large ones.
+func (w *world) search(x *set, key value) (*element, error) {
+	if x.flags&unix.NFT_SET_ANONYMOUS == 0 && key.isKnown() && !x.read {
+		e, err := w.set.get(x, key.lo)
+		if e == nil || err != nil || e.doubt == "" || w.ask(e.doubt) {
+			return e, err
+		}
+		return nil, nil
+	}
+	elements, err := w.set.list(x)
+	if err != nil {
+		return nil, err
+	}
+	return w.pick(x, elements, key), nil
 }
 
 // pick finds the element that a key is of. Of a map, each that it may be of is tried.
