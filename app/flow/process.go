@@ -20,17 +20,22 @@ func (e Executable) IsZero() bool { return e == Executable{} }
 // fields are unknown, never guessed.
 type Program struct {
 	Executable Executable
-	Path       string // absolute path of the executable file, for showing and for rules
-	Name       string // friendly name from a root-owned desktop entry, else the file's name
-	Icon       string // icon name or absolute file name from that desktop entry
-	Script     string // absolute path of the script that an interpreter runs
-	Inline     bool   // an interpreter runs code from -c, -m, -e or standard input: no script's rule is its rule
-	Replaced   bool   // another file than the one that rules for Path were made for: they allow it nothing
-	Package    string
-	App        string // Flatpak or Snap application
-	Unit       string // systemd unit
-	OwnUnit    bool   // the unit is of the user's own manager: the user names units and puts into them whatever they like
-	SHA256     string
+	Path       string    // absolute path of the executable file, for showing and for rules
+	Name       string    // friendly name from a root-owned desktop entry, else the file's name
+	Icon       string    // icon name or absolute file name from that desktop entry
+	Script     string    // absolute path of the script that an interpreter runs
+	Inline     bool      // an interpreter runs code from -c, -m, -e or standard input: no script's rule is its rule
+	Replaced   bool      // another file than the one that rules for Path were made for: they allow it nothing
+	Package    string    // that installed the executable
+	Integrity  Integrity // of the executable; unknown until somebody needs it
+	// App is the application that the program is part of: a Flatpak's id, which has dots, a
+	// Snap's name, which has none, or the absolute path of an AppImage's file.
+	App       string
+	OwnApp    bool   // the user can make any program be part of it
+	Container string // runtime:name of the container that it runs in, such as docker:2f1a…
+	Unit      string // systemd unit
+	OwnUnit   bool   // the unit is of the user's own manager: the user names units and puts into them whatever they like
+	SHA256    string
 }
 
 // Key names the program as rules and learnt names tell programs apart: the path of

@@ -23,9 +23,12 @@ func (c *compiled) checks(q *Query) []Check {
 	if len(c.Ports) > 0 {
 		c.checkPorts(&l, q)
 	}
+	if c.Network != "" {
+		l.add("network_profile", matchesNetwork(c.Network, q.Network), "network", q.Network, c.Network)
+	}
 	if !c.usable() {
 		err := validateOperands(&c.Rule)
-		l = append(l, Check{operandOf(err), false, err.Error()})
+		l = append(l, Check{Operand: operandOf(err), Why: err.Error()})
 	}
 	return l
 }
@@ -45,13 +48,13 @@ func (l *list) add(operand string, matched bool, what, has, want string) {
 	default:
 		why += " is not " + want
 	}
-	*l = append(*l, Check{operand, matched, why})
+	*l = append(*l, Check{Operand: operand, Matched: matched, Has: has, Want: want, Why: why})
 }
 
 func (c *compiled) checkProgram(l *list, q *flow.Process) {
 	p := &c.Program
 	if p.Path == "" && q.Path == flow.ForwardedPath {
-		*l = append(*l, Check{"program", false, "a rule for any program is not about what is passed on for others"})
+		*l = append(*l, Check{Operand: "program", Why: "a rule for any program is not about what is passed on for others"})
 	}
 	if p.Path != "" {
 		l.add("program.path", p.Path == q.Path, "program", q.Path, p.Path)
@@ -59,19 +62,20 @@ func (c *compiled) checkProgram(l *list, q *flow.Process) {
 	switch {
 	case p.Script == "":
 	case q.Inline:
-		*l = append(*l, Check{"program.script", false, "code given to the interpreter directly is not " + p.Script})
+		*l = append(*l, Check{Operand: "program.script", Why: "code given to the interpreter directly is not " + p.Script})
 	case q.Script == "":
-		*l = append(*l, Check{"program.script", false, "the program runs no script, so not " + p.Script})
+		*l = append(*l, Check{Operand: "program.script", Why: "the program runs no script, so not " + p.Script})
 	default:
 		l.add("program.script", p.matchesScript(q), "script", q.Script, p.Script)
 	}
 	if p.SHA256 != "" {
 		l.add("program.sha256", p.SHA256 == q.SHA256, "checksum", q.SHA256, p.SHA256)
 	}
+	c.checkOrigin(l, q)
 	switch {
 	case p.Unit == "":
 	case !c.unitIsMeant(q):
-		*l = append(*l, Check{"program.unit", false, q.Unit + " is a unit of the user's own; only rules that name the user are about it"})
+		*l = append(*l, Check{Operand: "program.unit", Why: q.Unit + " is a unit of the user's own; only rules that name the user are about it"})
 	default:
 		l.add("program.unit", p.Unit == q.Unit, "unit", q.Unit, p.Unit)
 	}
@@ -84,11 +88,39 @@ func (c *compiled) checkProgram(l *list, q *flow.Process) {
 	}
 }
 
+// checkOrigin is about where the program came from.
+func (c *compiled) checkOrigin(l *list, q *flow.Process) {
+	p := &c.Program
+	switch {
+	case p.App == "":
+	case p.App == q.App && !c.appIsMeant(q):
+		*l = append(*l, Check{Operand: "program.app", Why: "any program of the user can say that it is part of " + q.App + ", so nothing is allowed by that name"})
+	default:
+		l.add("program.app", p.App == q.App, "application", q.App, p.App)
+	}
+	switch {
+	case p.Package == "":
+	case p.Package == q.Package && q.Integrity != flow.Modified && !c.packageIsMeant(q):
+		*l = append(*l, Check{Operand: "program.package", Why: "what an interpreter of " + q.Package + " is given to run is not that package's"})
+	case p.Package == q.Package && !c.packageIsMeant(q):
+		*l = append(*l, Check{Operand: "program.package", Why: "the file is no longer what " + q.Package + " installed"})
+	default:
+		l.add("program.package", p.Package == q.Package, "package", q.Package, p.Package)
+	}
+	switch {
+	case p.Folder == "":
+	case q.Inline:
+		*l = append(*l, Check{Operand: "program.folder", Why: "code given to the interpreter directly is in no folder"})
+	default:
+		l.add("program.folder", p.matchesFolder(q), "program", subject(q), "below "+p.Folder)
+	}
+}
+
 func (c *compiled) checkRemote(l *list, q *Query) {
 	set := c.Remote.fields()
 	if len(set) == 0 {
 		if q.Named {
-			*l = append(*l, Check{"remote", false, "it names no destination, and only rules that do are about this machine itself"})
+			*l = append(*l, Check{Operand: "remote", Why: "it names no destination, and only rules that do are about this machine itself"})
 		}
 		return
 	}
@@ -99,7 +131,7 @@ func (c *compiled) checkRemote(l *list, q *Query) {
 		if matched {
 			why = "is on the local network"
 		}
-		*l = append(*l, Check{operand, matched, hostText(q) + " " + why})
+		*l = append(*l, Check{Operand: operand, Matched: matched, Has: hostText(q), Want: "lan", Why: hostText(q) + " " + why})
 	case c.Remote.Name != "" || c.Remote.Domain != "":
 		l.add(operand, matched, "host", hostText(q), c.Remote.String())
 	default:
@@ -117,7 +149,7 @@ func (c *compiled) checkPorts(l *list, q *Query) {
 		if q.Protocol == flow.AnyProtocol {
 			why = "the protocol is unknown, so the port is"
 		}
-		*l = append(*l, Check{"ports", false, why})
+		*l = append(*l, Check{Operand: "ports", Why: why})
 		return
 	}
 	l.add("ports", matchesPorts(c.Ports, q.port()), "port", fmt.Sprint(q.port()), FormatPorts(c.Ports))

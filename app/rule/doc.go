@@ -6,13 +6,17 @@
 // compared by
 //
 //  1. program: a rule with the narrower operand wins, the narrowest being script, then
-//     path, checksum, unit, parent, one process (until it quits); of two that share
-//     their narrowest, the next decides, so more operands win over fewer;
+//     path, checksum, application, package, folder, unit, parent, one process (until it
+//     quits); of two that share their narrowest, the next decides, so more operands win
+//     over fewer; of two that name folders, the deeper wins;
 //  2. destination: exact name or address, domain (more labels first), network or range
 //     (fewer addresses first), local network, any;
-//  3. ports: set over any, fewer first; then protocol, user and one direction: set
-//     over not set;
+//  3. ports: set over any, fewer first; then protocol, user, network profile and one
+//     direction: set over not set;
 //  4. block over allow; then the newer.
+//
+// What a user can make any program say of itself (an application's name that is not
+// proven, a unit of their own manager) allows nothing by itself, though it may block.
 //
 // A Set never changes after NewSet and may be read from any goroutine; the engine
 // swaps a whole Set at once. Nothing here reads the kernel, a clock or the disk: what

@@ -64,13 +64,16 @@ off: false, switched off
   direction +direction out matches
   program.path +program /usr/bin/curl matches
   user -user alice (1000) is not bob
-curl: true, lost by destination
+curl: true, lost to curl-site by destination: *.example.com over any
   direction +direction out matches
   program.path +program /usr/bin/curl matches
 checksum: false
   direction +direction out matches
   program.sha256 -checksum is unknown, not aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
   program.unit -unit is unknown, not cron.service
+package: false
+  direction +direction out matches
+  program.package -package is unknown, not curl
 parent: false
   direction -direction out is not in
   program.parent -started by /usr/bin/zsh is not /usr/bin/bash
@@ -80,11 +83,8 @@ quit: false
 lan: false
   direction +direction out matches
   remote.lan -www.example.com is not on the local network
-any: true, lost by program
+any: true, lost to curl-site by program: /usr/bin/curl over any
   direction +direction out matches
-package: false, has an operand that can't be matched
-  direction +direction out matches
-  program.package -program.package: not supported yet: leave it out
 ended: false, ended
   direction +direction out matches
 `
@@ -101,7 +101,7 @@ func explained(considered []Consideration) string {
 		case c.Won:
 			b.WriteString(", won")
 		case c.By != "":
-			fmt.Fprintf(&b, ", lost by %s", c.By)
+			fmt.Fprintf(&b, ", lost to %s by %s: %s over %s", c.To.ID, c.By, c.Theirs, c.Ours)
 		case c.Off != "":
 			fmt.Fprintf(&b, ", %s", c.Off)
 		}

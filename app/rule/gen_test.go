@@ -13,13 +13,16 @@ import (
 
 // Few values for each operand, so that random rules and flows meet often.
 var (
-	genPaths   = []string{"/usr/bin/curl", "/usr/bin/python3", "/usr/lib/firefox/firefox"}
-	genNoFiles = []string{flow.KernelPath, flow.ForwardedPath}
-	genScripts = []string{"/home/a/backup.py", "/home/a/sync.py"}
-	genUnits   = []string{"cron.service", "ssh.service"}
-	genSums    = []string{strings.Repeat("a", 64), strings.Repeat("b", 64)}
-	genUsers   = []string{"alice", "bob", "0", "1000"}
-	genNames   = []string{
+	genPaths    = []string{"/usr/bin/curl", "/usr/bin/python3", "/usr/lib/firefox/firefox"}
+	genNoFiles  = []string{flow.KernelPath, flow.ForwardedPath}
+	genScripts  = []string{"/home/a/backup.py", "/home/a/sync.py"}
+	genPackages = []string{"curl", "python3.11-minimal"}
+	genApps     = []string{"org.mozilla.firefox", "spotify", "/home/a/Apps/Krita.AppImage"}
+	genFolders  = []string{"/usr/bin", "/usr/lib", "/usr", "/home/a", "/usr/lib/firefox"}
+	genUnits    = []string{"cron.service", "ssh.service"}
+	genSums     = []string{strings.Repeat("a", 64), strings.Repeat("b", 64)}
+	genUsers    = []string{"alice", "bob", "0", "1000"}
+	genNames    = []string{
 		"example.com", "www.example.com", "a.www.example.com", "example.org", "com", "notexample.com", "localhost",
 	}
 	genAddrs = []string{
@@ -31,6 +34,7 @@ var (
 		"2001:db8::/32", "2001:db8::/64", "2001:db8::1/128", "::/0", "fe80::/10", "127.0.0.0/8", "::1/128",
 	}
 	genPorts     = []uint16{1, 53, 80, 443, 8000, 8500, 65535}
+	genProfiles  = []string{NetworkHome, NetworkPublic, NetworkVPN, "home,vpn", "the cabin,work"}
 	genProtocols = []flow.Protocol{flow.TCP, flow.UDP, flow.ICMP, flow.SCTP}
 	genProcesses = []flow.ProcessID{{PID: 10, Start: 100}, {PID: 10, Start: 200}, {PID: 11, Start: 100}}
 	genBoots     = []string{"boot-1", "boot-2"}
@@ -126,6 +130,7 @@ func genRule(t *rapid.T, n int) Rule {
 		Action:    rapid.SampledFrom([]Action{Allow, Block}).Draw(t, "action"),
 		Direction: rapid.SampledFrom([]Direction{Out, Out, In, Both}).Draw(t, "direction"),
 		User:      rarely(t, "user", 4, genUsers),
+		Network:   rarely(t, "profile", 4, genProfiles),
 		Created:   genStart.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "created")) * time.Minute),
 		Note:      maybe(t, "note", 2, []string{"", "from the trip", "日本語"}),
 		By:        "alice",
@@ -135,6 +140,9 @@ func genRule(t *rapid.T, n int) Rule {
 	p := &r.Program
 	p.Path = maybe(t, "path", 3, genPaths)
 	p.Script = rarely(t, "script", 5, genScripts)
+	p.Package = rarely(t, "package", 6, genPackages)
+	p.App = rarely(t, "app", 6, genApps)
+	p.Folder = rarely(t, "folder", 5, genFolders)
 	p.Unit = rarely(t, "unit", 6, genUnits)
 	p.Parent = rarely(t, "parent", 6, genPaths)
 	p.SHA256 = rarely(t, "sha256", 6, genSums)
@@ -169,7 +177,7 @@ func genWideRules(t *rapid.T) []Rule {
 	rules := genRules(t, 5)
 	for i := range rules {
 		if rapid.Bool().Draw(t, "any destination") {
-			rules[i].Remote, rules[i].Ports, rules[i].Protocol = Remote{}, nil, 0
+			rules[i].Remote, rules[i].Ports, rules[i].Protocol, rules[i].Network = Remote{}, nil, 0, ""
 		}
 		if rapid.Bool().Draw(t, "any program") {
 			rules[i].Program = Program{Path: rules[i].Program.Path}
@@ -198,6 +206,10 @@ func genKnownProcess(t *rapid.T) *flow.Process {
 	}
 	p.Script = rarely(t, "script", 3, genScripts)
 	p.Inline = rapid.IntRange(0, 5).Draw(t, "inline") == 0
+	p.Package = rarely(t, "package", 2, genPackages)
+	p.Integrity = maybe(t, "integrity", 2, []flow.Integrity{flow.Intact, flow.Modified})
+	p.App = rarely(t, "app", 2, genApps)
+	p.OwnApp = p.App != "" && rapid.Bool().Draw(t, "own app")
 	p.Unit = rarely(t, "unit", 2, genUnits)
 	p.OwnUnit = p.Unit != "" && rapid.Bool().Draw(t, "own unit")
 	p.SHA256 = maybe(t, "sha256", 3, genSums)
@@ -219,6 +231,7 @@ func genQuery(t *rapid.T, p *flow.Process) Query {
 		LAN:       rapid.Bool().Draw(t, "lan"),
 		Named:     rapid.IntRange(0, 3).Draw(t, "named") == 0,
 	}
+	q.Network = maybe(t, "profile", 5, []string{NetworkHome, NetworkWork, NetworkPublic, NetworkVPN, "the cabin"})
 	q.Remote.Port = rapid.SampledFrom(genPorts).Draw(t, "port")
 	if a := maybe(t, "address", 8, genAddrs); a != "" {
 		q.Remote.Addr = netip.MustParseAddr(a)

@@ -18,6 +18,9 @@ const (
 	underScript keyKind = iota
 	underPath
 	underSHA256
+	underApp
+	underPackage
+	underFolder
 	underUnit
 	underParent
 	underAny
@@ -35,6 +38,12 @@ func keyOf(p *Program) (keyKind, string) {
 		return underPath, p.Path
 	case p.SHA256 != "":
 		return underSHA256, p.SHA256
+	case p.App != "":
+		return underApp, p.App
+	case p.Package != "":
+		return underPackage, p.Package
+	case p.Folder != "":
+		return underFolder, p.Folder
 	case p.Unit != "":
 		return underUnit, p.Unit
 	case p.Parent != "":
@@ -74,6 +83,15 @@ func (x *programs) decide(s *Set, q *Query, now Clock, best *rank) {
 			m[p.Path].decide(s, q, now, best)
 		case underSHA256:
 			m[p.SHA256].decide(s, q, now, best)
+		case underApp:
+			m[p.App].decide(s, q, now, best)
+		case underPackage:
+			m[p.Package].decide(s, q, now, best)
+		case underFolder:
+			for folder := subject(p); len(folder) > 1; {
+				folder = folder[:max(strings.LastIndexByte(folder, '/'), 0)]
+				m[folder].decide(s, q, now, best)
+			}
 		case underUnit:
 			m[p.Unit].decide(s, q, now, best)
 		case underParent:

@@ -36,6 +36,7 @@ type programDocument struct {
 	Script  string `json:"script,omitempty"`
 	Package string `json:"package,omitempty"`
 	App     string `json:"app,omitempty"`
+	Folder  string `json:"folder,omitempty"`
 	Unit    string `json:"unit,omitempty"`
 	Parent  string `json:"parent,omitempty"`
 	SHA256  string `json:"sha256,omitempty"`

@@ -22,10 +22,9 @@ func newCompiled(r Rule, position int) compiled {
 	c := compiled{Rule: Normal(r)}
 	c.uid, c.byNumber = userNumber(c.User)
 	c.mayEnd = c.Lifetime.Kind != Always && c.Lifetime.Kind != Once
-	c.universal = c.Remote.IsAny() && len(c.Ports) == 0 && c.Protocol == flow.AnyProtocol
+	c.universal = c.Remote.IsAny() && len(c.Ports) == 0 && c.Protocol == flow.AnyProtocol && c.Network == ""
 	p := &c.Program
-	c.traits = p.Script != "" || p.SHA256 != "" || p.Unit != "" || p.Parent != "" ||
-		c.User != "" || c.Lifetime.bound()
+	c.traits = *p != (Program{Path: p.Path}) || c.User != "" || c.Lifetime.bound()
 	c.order = orderOf(&c.Rule, position)
 	return c
 }
@@ -51,17 +50,31 @@ func (c *compiled) matchesFlow(q *Query) bool {
 		(!q.Named || !c.Remote.IsAny()) &&
 		(c.Protocol == flow.AnyProtocol || c.Protocol == q.Protocol) &&
 		(len(c.Ports) == 0 || q.Protocol.HasPorts() && matchesPorts(c.Ports, q.port())) &&
-		c.Remote.matches(q)
+		c.Remote.matches(q) && matchesNetwork(c.Network, q.Network)
 }
 
 func (c *compiled) matchesProcess(p *flow.Process) bool {
-	return c.Program.matches(p) && c.unitIsMeant(p) && c.Lifetime.matches(p) &&
+	return c.Program.matches(p) && c.unitIsMeant(p) && c.appIsMeant(p) && c.packageIsMeant(p) && c.Lifetime.matches(p) &&
 		(c.User == "" || matchesUser(c.User, c.uid, c.byNumber, p))
 }
 
 // unitIsMeant: a unit that a user named is meant only by rules about that user.
 func (r *Rule) unitIsMeant(p *flow.Process) bool {
 	return r.Program.Unit == "" || !p.OwnUnit || r.User != ""
+}
+
+// appIsMeant: an application that any program of the user can claim to be is allowed
+// nothing by that name.
+func (r *Rule) appIsMeant(p *flow.Process) bool {
+	return r.Program.App == "" || !p.OwnApp || r.Action == Block
+}
+
+// packageIsMeant: what a package is allowed is not for a file that is no longer what the
+// package installed, nor for what its interpreter is given to run, unless the rule names
+// that program or script.
+func (r *Rule) packageIsMeant(p *flow.Process) bool {
+	return r.Program.Package == "" || r.Action == Block ||
+		p.Integrity != flow.Modified && (r.Program.Path != "" || r.Program.Script != "" || p.Script == "" && !p.Inline)
 }
 
 // matches: both are normal.

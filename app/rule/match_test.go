@@ -127,10 +127,15 @@ func TestMatches(t *testing.T) {
 		{"until it quits, its number reused", quitsWith(7, 71), out, false},
 		{"until all quit", quitsWith(0, 0), out, true},
 
-		{"a package, not supported yet", Rule{Program: Program{Package: "python3"}}, out, false},
-		{"an app, not supported yet", Rule{Program: Program{App: "org.python"}}, out, false},
+		{"another package", Rule{Program: Program{Package: "python3"}}, out, false},
+		{"no app", Rule{Program: Program{App: "org.python"}}, out, false},
 		{"a list, not supported yet", Rule{Remote: Remote{List: "urlhaus"}}, out, false},
-		{"a network profile, not supported yet", Rule{Network: "home"}, out, false},
+		{"a network profile", Rule{Network: "Home"}, Query{Process: out.Process, Network: "home"}, true},
+		{"another network profile", Rule{Network: "home"}, Query{Process: out.Process, Network: "public"}, false},
+		{"one of several network profiles", Rule{Network: "work, home"}, Query{Process: out.Process, Network: "home"}, true},
+		{"the beginning of a profile's name", Rule{Network: "homely"}, Query{Process: out.Process, Network: "home"}, false},
+		{"an unknown network", Rule{Network: "home"}, out, false},
+		{"profiles that say nothing", Rule{Network: ","}, out, false},
 		{"two destinations", Rule{Remote: Remote{LAN: true, Name: "www.example.com"}}, out, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -59,6 +59,12 @@ func naiveMatches(r *Rule, q Query) bool {
 		q.Named && r.Remote == Remote{},
 		r.Program.Script != "" && (p.Inline || r.Program.Script != p.Script),
 		r.Program.SHA256 != "" && r.Program.SHA256 != p.SHA256,
+		r.Program.Package != "" && r.Program.Package != p.Package,
+		r.Program.Package != "" && r.Action == Allow && p.Integrity == flow.Modified,
+		r.Program.Package != "" && r.Action == Allow && r.Program.Path+r.Program.Script == "" && (p.Inline || p.Script != ""),
+		r.Program.App != "" && r.Program.App != p.App,
+		r.Program.App != "" && r.Action == Allow && p.OwnApp,
+		r.Program.Folder != "" && !naiveBelow(r.Program.Folder, p),
 		r.Program.Unit != "" && (r.Program.Unit != p.Unit || p.OwnUnit && r.User == ""),
 		r.Program.Parent != "" && !ancestor(func(a flow.Ancestor) bool { return a.Path == r.Program.Parent }),
 		r.Lifetime.Process != flow.ProcessID{} && r.Lifetime.Process != p.ProcessID &&
@@ -71,6 +77,7 @@ func naiveMatches(r *Rule, q Query) bool {
 		r.Remote.Network.IsValid() && !r.Remote.Network.Contains(addr),
 		r.Remote.Range != AddrRange{} && !naiveInRange(r.Remote.Range, addr),
 		r.Remote.LAN && !q.LAN,
+		r.Network != "" && (q.Network == "" || !slices.Contains(strings.Split(r.Network, ","), q.Network)),
 	} {
 		if wrong {
 			return false
@@ -82,6 +89,14 @@ func naiveMatches(r *Rule, q Query) bool {
 	return q.Protocol.HasPorts() && slices.ContainsFunc(r.Ports, func(x PortRange) bool {
 		return x.From <= port && port <= x.To
 	})
+}
+
+func naiveBelow(folder string, p *flow.Process) bool {
+	file := p.Path
+	if p.Script != "" {
+		file = p.Script
+	}
+	return !p.Inline && strings.HasPrefix(file, folder+"/")
 }
 
 func naiveUser(u string, p *flow.Process) bool {
@@ -134,9 +149,10 @@ func naiveOrder(r *Rule) []*big.Int {
 	kind, detail := naiveDestination(r.Remote)
 	return []*big.Int{
 		bit(r.Program.Script != ""), bit(r.Program.Path != ""), bit(r.Program.SHA256 != ""),
+		bit(r.Program.App != ""), bit(r.Program.Package != ""), bit(r.Program.Folder != ""),
 		bit(r.Program.Unit != ""), bit(r.Program.Parent != ""), bit(r.Lifetime.Process != flow.ProcessID{}),
-		big.NewInt(kind), detail, narrow,
-		bit(r.Protocol != 0), bit(r.User != ""), bit(r.Direction != Both), bit(r.Action == Block),
+		big.NewInt(int64(len(strings.Split(r.Program.Folder, "/")))), big.NewInt(kind), detail, narrow,
+		bit(r.Protocol != 0), bit(r.User != ""), bit(r.Network != ""), bit(r.Direction != Both), bit(r.Action == Block),
 	}
 }
 

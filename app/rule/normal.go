@@ -13,6 +13,7 @@ func Normal(r Rule) Rule {
 	r.User = normalUser(r.User)
 	r.Remote = r.Remote.normal()
 	r.Ports = normalPorts(r.Ports)
+	r.Network = NormalNetwork(r.Network)
 	r.Lifetime = r.Lifetime.normal()
 	r.Created, r.LastUsed = normalTime(r.Created), normalTime(r.LastUsed)
 	return r
@@ -29,7 +30,7 @@ func normalTime(t time.Time) time.Time {
 // is meant. What can't be matched must not count as "any".
 func (r *Rule) usable() bool {
 	return (r.Action == Allow || r.Action == Block) && r.Direction <= Both &&
-		r.Program.supported() && r.Remote.check() == nil && r.Network == ""
+		r.Remote.check() == nil && checkNetwork(r.Network) == nil
 }
 
 var origins = []Origin{FromAnswer, FromEditor, FromCommand, FromImport, FromPreset, FromLearn}

@@ -15,6 +15,7 @@ const (
 	ByPorts       Criterion = "ports"
 	ByProtocol    Criterion = "protocol"
 	ByUser        Criterion = "user"
+	ByNetwork     Criterion = "network"
 	ByDirection   Criterion = "direction"
 	ByBlock       Criterion = "block"
 	ByAge         Criterion = "age"
@@ -33,13 +34,15 @@ const (
 
 // order is what rules are compared by; more wins, field by field from above.
 type order struct {
-	program  uint8 // Rule.weight
-	kind     uint8 // toAny to toExact
-	labels   uint8 // of a domain
-	size     span  // of a network or range; less wins
-	ports    int   // 0: any; more: fewer ports
+	program  uint16 // Rule.weight
+	depth    uint8  // of the folder
+	kind     uint8  // toAny to toExact
+	labels   uint8  // of a domain
+	size     span   // of a network or range; less wins
+	ports    int    // 0: any; more: fewer ports
 	protocol bool
 	user     bool
+	network  bool
 	oneWay   bool
 	block    bool
 	age      time.Time
@@ -52,11 +55,13 @@ func orderOf(r *Rule, position int) order {
 		program:  r.weight(),
 		protocol: r.Protocol != 0,
 		user:     r.User != "",
+		network:  r.Network != "",
 		oneWay:   r.Direction != Both,
 		block:    r.Action == Block,
 		age:      r.Created,
 		id:       r.ID,
 		position: position,
+		depth:    uint8(min(strings.Count(r.Program.Folder, "/"), 255)),
 	}
 	if n := countPorts(r.Ports); n > 0 {
 		o.ports = 1<<16 - n
@@ -93,6 +98,9 @@ func (o *order) compare(p *order) (int, Criterion) {
 	if n := cmp.Compare(o.program, p.program); n != 0 {
 		return n, ByProgram
 	}
+	if n := cmp.Compare(o.depth, p.depth); n != 0 {
+		return n, ByProgram
+	}
 	if n := o.compareRemote(p); n != 0 {
 		return n, ByDestination
 	}
@@ -104,6 +112,9 @@ func (o *order) compare(p *order) (int, Criterion) {
 	}
 	if n := compareBool(o.user, p.user); n != 0 {
 		return n, ByUser
+	}
+	if n := compareBool(o.network, p.network); n != 0 {
+		return n, ByNetwork
 	}
 	if n := compareBool(o.oneWay, p.oneWay); n != 0 {
 		return n, ByDirection

@@ -31,7 +31,8 @@ func TestPrecedence(t *testing.T) {
 		}
 		return Rule{Ports: p}
 	}
-	const script, path, parent, unit = "/s/backup.py", "/usr/bin/python3", "/usr/bin/bash", "cron.service"
+	const script, path, parent, unit = "/s/t/backup.py", "/usr/bin/python3", "/usr/bin/bash", "cron.service"
+	const pkg, app = "python3", "org.python.Python"
 	sum := genSums[0]
 	for _, row := range []struct {
 		by    Criterion
@@ -49,6 +50,12 @@ func TestPrecedence(t *testing.T) {
 			{Program: Program{Path: path}, Lifetime: quit},
 			process(Program{Path: path}),
 			process(Program{SHA256: sum}),
+			process(Program{App: app, Folder: "/s"}),
+			process(Program{App: app}),
+			process(Program{Folder: "/s/t", Unit: unit}),
+			process(Program{Folder: "/s", Unit: unit}),
+			process(Program{Folder: "/s/t"}),
+			process(Program{Folder: "/s"}),
 			process(Program{Unit: unit, Parent: parent}),
 			process(Program{Unit: unit}),
 			process(Program{Parent: parent}),
@@ -84,7 +91,7 @@ func TestPrecedence(t *testing.T) {
 		q := Query{
 			Process: &flow.Process{
 				ProcessID: quit.Process, User: "alice",
-				Program: flow.Program{Path: path, Script: script, Unit: unit, SHA256: sum},
+				Program: flow.Program{Path: path, Script: script, Package: pkg, App: app, Unit: unit, SHA256: sum},
 				Parents: []flow.Ancestor{{Path: parent}},
 			},
 			Protocol: flow.TCP, LAN: true,

@@ -24,6 +24,9 @@ type Query struct {
 	Remote    flow.Endpoint // the address may be absent when only a name is asked about
 	LocalPort uint16
 	LAN       bool // Remote.Addr is on the local network; the caller works it out
+	// Network is the profile of the network that the flow goes by, in the form that
+	// NormalNetwork gives; the caller works it out.
+	Network string
 	// Named: only rules that name a remote end count. It is so for what a machine says to
 	// itself, which rules about anything leave alone.
 	Named bool

@@ -41,8 +41,9 @@ const (
 type Program struct {
 	Path    string // executable file, absolute
 	Script  string // script that the executable runs, absolute
-	Package string
-	App     string
+	Package string // that installed the executable
+	App     string // as flow.Program.App
+	Folder  string // absolute: of the script that the program runs or, if it runs none, of the executable; or one above
 	Unit    string // systemd unit
 	Parent  string // executable of any ancestor, absolute
 	SHA256  string // lower-case hex of the executable file

@@ -21,7 +21,7 @@ var known = func() map[string]bool {
 			"id", "enabled", "action", "direction", "program", "user", "remote", "ports", "protocol",
 			"network_profile", "lifetime", "note", "created", "by", "origin", "hits", "last_used",
 		},
-		"program.":          {"path", "script", "package", "app", "unit", "parent", "sha256"},
+		"program.":          {"path", "script", "package", "app", "folder", "unit", "parent", "sha256"},
 		"remote.":           {"name", "domain", "address", "network", "range", "lan", "list"},
 		"lifetime.":         {"kind", "until", "left", "boot", "deadline_ns", "process"},
 		"lifetime.process.": {"pid", "start"},

@@ -89,6 +89,10 @@ func (s *Set) NextEnd(now Clock) (next time.Duration, found bool) {
 	return next, found
 }
 
+// NeedsIntegrity reports whether a rule allows a package's programs something: then a
+// Process of a package must have its Integrity before Decide and Wide are asked.
+func (s *Set) NeedsIntegrity(pkg string) bool { return pkg != "" && s.walk.packages[pkg] }
+
 // NeedsSHA256 reports whether a rule asks for the checksum of the executable at path:
 // then a Process must have it before Decide and Wide are asked.
 func (s *Set) NeedsSHA256(path string) bool {

@@ -63,3 +63,38 @@ func TestExplainsWhatDecides(t *testing.T) {
 		}
 	})
 }
+
+// Where no rule is networked, the network changes nothing.
+func TestNetworked(t *testing.T) {
+	networked, differ := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		rules := genWideRules(t)
+		for i := range rules {
+			r := &rules[i]
+			r.Network = rarely(t, "another profile", 3, genProfiles)
+			if rapid.Bool().Draw(t, "likely") {
+				r.Enabled, r.Lifetime, r.User, r.Program = true, Lifetime{Kind: Always}, "", Program{Path: r.Program.Path}
+			}
+		}
+		s := NewSet(rules)
+		for range 10 {
+			q, now := genQuery(t, genKnownProcess(t)), genClock(t)
+			first, ok := s.Decide(q, now)
+			q.Network = rapid.SampledFrom([]string{"", NetworkHome, NetworkPublic, "the cabin"}).Draw(t, "another network")
+			second, also := s.Decide(q, now)
+			if s.Networked(q.Process.Path) {
+				networked++
+			}
+			if ok == also && first == second {
+				continue
+			}
+			differ++
+			if !s.Networked(q.Process.Path) {
+				t.Fatalf("decided by %+v, in another network by %+v", first, second)
+			}
+		}
+	})
+	if networked == 0 || differ == 0 {
+		t.Errorf("%d networked, %d decided differently: the test proves nothing", networked, differ)
+	}
+}

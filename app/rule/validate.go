@@ -3,9 +3,8 @@ package rule
 import "sekisho/app/flow"
 
 const (
-	maxID      = 64
-	maxNote    = 1000
-	maxNetwork = 256
+	maxID   = 64
+	maxNote = 1000
 )
 
 // Validate says in one line what is wrong with r and what to do; its errors are
@@ -65,16 +64,6 @@ func checkPortsOf(r *Rule) error {
 		return badf("%s has no ports: leave them out, or choose tcp or udp", r.Protocol)
 	}
 	return checkPorts(r.Ports)
-}
-
-func checkNetwork(s string) error {
-	if s == "" {
-		return nil
-	}
-	if err := checkText(s, maxNetwork); err != nil {
-		return err
-	}
-	return errNotSupported
 }
 
 func checkOrigin(o Origin) error {

@@ -41,7 +41,7 @@ type Width struct {
 // Proof. Go through the rules in the order of precedence, leaving out those that have
 // ended, look in the other direction, or have a program, process or user operand that
 // is not true of p: none of them can match a flow of p. Let U be the first that is
-// left and has no remote, port or protocol operand. U matches every flow of p, so no
+// left and has no remote, port, protocol or network operand. U matches every flow of p, so no
 // rule after U can win for any. A rule before U may win for some flow. If all of
 // these have U's action and none is for one flow only, whatever wins for a flow,
 // there is a winner and it has U's action: AllowAll or BlockAll. Without U nothing is
@@ -50,8 +50,8 @@ type Width struct {
 // as one that may win, never as U.
 //
 // PerProcess. Go through the rules again, leaving out only those that have ended, look
-// the other way or name another path, and stop at the first that has no remote, port
-// or protocol operand and looks at nothing of a process but its path. Every process of
+// the other way or name another path, and stop at the first that has no remote, port,
+// protocol or network operand and looks at nothing of a process but its path. Every process of
 // this path stops there, or at the end. If no rule on the way looks at anything but
 // the path, all these processes have gone through the same rules and get the same
 // answer: PerProcess is false.
@@ -118,6 +118,7 @@ type walk struct {
 	byPath   map[string][]rank
 	anywhere []rank          // rules without a path
 	sums     map[string]bool // paths with a checksum operand; "" for rules without a path
+	packages map[string]bool // those that a rule allows something
 }
 
 // add files a rule; rules come in the order of their ranks.
@@ -128,6 +129,12 @@ func (w *walk) add(c *compiled, n rank) {
 			w.sums = make(map[string]bool)
 		}
 		w.sums[p.Path] = true
+	}
+	if p.Package != "" && c.Action == Allow {
+		if w.packages == nil {
+			w.packages = make(map[string]bool)
+		}
+		w.packages[p.Package] = true
 	}
 	if p.Path == "" {
 		w.anywhere = append(w.anywhere, n)

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,6 +28,9 @@ type entry struct {
 	alias string
 	delay time.Duration
 	ttl   uint32
+	// records are given as they are to who asks for their type.
+	records []dns.RR
+	cut     bool // over UDP the answer does not fit
 }
 
 // Query is one question that the server was asked.
@@ -99,6 +103,25 @@ func (d *DNS) TTL(name string, seconds uint32) {
 	d.change(name, func(e *entry) { e.ttl = seconds })
 }
 
+// Records adds records of other types, as a zone file writes them: "example.lab. 60 HTTPS
+// 1 . ipv4hint=192.0.2.1". They are given to who asks for their type.
+func (d *DNS) Records(name string, records ...string) {
+	d.host.lab.t.Helper()
+	for _, text := range records {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			d.host.lab.t.Fatalf("record %q: %v", text, err)
+		}
+		d.change(name, func(e *entry) { e.records = append(e.records, rr) })
+	}
+}
+
+// Truncate makes every answer for name over UDP one that does not fit, so that whoever
+// asks has to ask again over TCP.
+func (d *DNS) Truncate(name string) {
+	d.change(name, func(e *entry) { e.cut = true })
+}
+
 // Remove makes name one that does not exist.
 func (d *DNS) Remove(name string) {
 	d.mu.Lock()
@@ -136,7 +159,7 @@ func (d *DNS) Queries(name string) []Query {
 
 // ServeDNS answers one question; the server calls it.
 func (d *DNS) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
-	reply, delay := d.answer(w, r)
+	reply, delay := d.answer(r, w.RemoteAddr())
 	if delay > 0 {
 		select {
 		case <-time.After(delay):
@@ -148,7 +171,7 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
 	_ = w.WriteMsg(reply)
 }
 
-func (d *DNS) answer(w dns.ResponseWriter, r *dns.Msg) (*dns.Msg, time.Duration) {
+func (d *DNS) answer(r *dns.Msg, asker net.Addr) (*dns.Msg, time.Duration) {
 	reply := new(dns.Msg).SetReply(r)
 	reply.Authoritative, reply.RecursionAvailable = true, true
 	if len(r.Question) != 1 {
@@ -159,15 +182,19 @@ func (d *DNS) answer(w dns.ResponseWriter, r *dns.Msg) (*dns.Msg, time.Duration)
 	name := dns.CanonicalName(q.Name)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	from, _ := netip.ParseAddrPort(w.RemoteAddr().String())
+	from, _ := netip.ParseAddrPort(asker.String())
 	d.queries = append(d.queries, Query{Time: time.Now(), Name: strings.TrimSuffix(name, "."), Type: dns.TypeToString[q.Qtype],
-		From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), TCP: w.RemoteAddr().Network() == "tcp"})
+		From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), TCP: asker.Network() == "tcp"})
 	e, ok := d.zone[name]
 	if !ok {
 		reply.Rcode = dns.RcodeNameError
 		return reply, 0
 	}
 	delay := e.delay
+	if e.cut && asker.Network() == "udp" {
+		reply.Truncated = true
+		return reply, delay
+	}
 	owner := q.Name
 	for range 8 { // as long as a chain of aliases may be
 		if e.alias == "" {
@@ -175,6 +202,11 @@ func (d *DNS) answer(w dns.ResponseWriter, r *dns.Msg) (*dns.Msg, time.Duration)
 		}
 		reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: header(owner, dns.TypeCNAME, e.ttl), Target: e.alias})
 		owner, e = e.alias, d.zone[e.alias]
+	}
+	for _, rr := range e.records {
+		if rr.Header().Rrtype == q.Qtype {
+			reply.Answer = append(reply.Answer, rr)
+		}
 	}
 	for _, a := range e.addrs {
 		switch {

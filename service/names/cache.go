@@ -23,6 +23,11 @@ const (
 	maxQuestions = 8 // names of one address
 )
 
+// Machine stands for nobody in particular among the programs: under it is kept what is
+// known to have been looked up on this machine, not by whom (package resolved). A rule
+// that allows must not go by it.
+const Machine = "\x00machine"
+
 // Answer is what a program learnt from one reply.
 type Answer struct {
 	Question string   // the name that the program asked for
@@ -45,6 +50,8 @@ type program struct {
 	place *list.Element
 	addrs map[netip.Addr]*address
 	used  *list.List // of *address, the latest first
+	// named finds the addresses again for which there is a question.
+	named map[string]map[netip.Addr]struct{}
 }
 
 type address struct {
@@ -94,7 +101,7 @@ func (c *Cache) Learn(key string, a Answer, now time.Time) (changed []netip.Addr
 		if was, ok := at.name(now); !ok || was != question {
 			changed = append(changed, addr)
 		}
-		at.learn(fresh, now)
+		p.change(at, func() { at.learn(fresh, now) })
 	}
 	return append(changed, p.shrink()...)
 }
@@ -150,6 +157,63 @@ func (c *Cache) Aliases(key string, addr netip.Addr) []string {
 	return names
 }
 
+// Addrs are the addresses that program calls name now, as Lookup does, in no order.
+func (c *Cache) Addrs(key, name string, now time.Time) []netip.Addr {
+	name, ok := HostName(name)
+	if !ok {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.programs[key]; p != nil {
+		return p.called(name, now, nil)
+	}
+	return nil
+}
+
+// AddrsIn are the addresses that program calls by domain or a name below it now, in no
+// order.
+func (c *Cache) AddrsIn(key, domain string, now time.Time) (all []netip.Addr) {
+	domain, ok := HostName(domain)
+	if !ok {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.programs[key]
+	if p == nil {
+		return nil
+	}
+	for name := range p.named {
+		if above, ok := strings.CutSuffix(name, domain); ok && (above == "" || strings.HasSuffix(above, ".")) {
+			all = p.called(name, now, all)
+		}
+	}
+	return all
+}
+
+func (p *program) called(name string, now time.Time, all []netip.Addr) []netip.Addr {
+	for addr := range p.named[name] {
+		if is, ok := p.addrs[addr].name(now); ok && is == name {
+			all = append(all, addr)
+		}
+	}
+	return all
+}
+
+// Knew reports whether program was told that name leads to addr, also if it calls it
+// otherwise now.
+func (c *Cache) Knew(key, name string, addr netip.Addr, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.programs[key]
+	if p == nil {
+		return false
+	}
+	at := p.addrs[plain(addr)]
+	return at != nil && slices.ContainsFunc(at.names, func(l learnt) bool { return l.question == name && now.Before(l.until) })
+}
+
 // Expire drops the names that have run out, and returns by program the addresses that
 // Lookup names otherwise than before. A nil slice stands for all addresses of that
 // program, which was dropped for want of room. Call it about once a minute.
@@ -161,7 +225,7 @@ func (c *Cache) Expire(now time.Time) map[string][]netip.Addr {
 	for key, p := range c.programs {
 		for addr, at := range p.addrs {
 			was := at.names[0].question
-			at.forget(now)
+			p.change(at, func() { at.forget(now) })
 			if len(at.names) > 0 && at.names[0].question == was {
 				continue
 			}
@@ -192,7 +256,7 @@ func (c *Cache) program(key string) *program {
 		delete(c.programs, last.key)
 		c.lost[last.key] = nil
 	}
-	p := &program{key: strings.Clone(key), addrs: map[netip.Addr]*address{}, used: list.New()}
+	p := &program{key: strings.Clone(key), addrs: map[netip.Addr]*address{}, used: list.New(), named: map[string]map[netip.Addr]struct{}{}}
 	p.place = c.used.PushFront(p)
 	c.programs[p.key] = p
 	return p
@@ -220,8 +284,29 @@ func (p *program) shrink() (dropped []netip.Addr) {
 }
 
 func (p *program) drop(at *address) {
+	p.change(at, func() { at.names = nil })
 	p.used.Remove(at.place)
 	delete(p.addrs, at.addr)
+}
+
+// change changes an address's names, and keeps named true.
+func (p *program) change(at *address, f func()) {
+	for _, l := range at.names {
+		if set := p.named[l.question]; len(set) > 1 {
+			delete(set, at.addr)
+		} else {
+			delete(p.named, l.question)
+		}
+	}
+	f()
+	for _, l := range at.names {
+		set := p.named[l.question]
+		if set == nil {
+			set = map[netip.Addr]struct{}{}
+			p.named[l.question] = set
+		}
+		set[at.addr] = struct{}{}
+	}
 }
 
 func (a *address) name(now time.Time) (string, bool) {

@@ -3,12 +3,8 @@ package names
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"net/netip"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -18,8 +14,8 @@ import (
 const port = 53
 
 var (
-	// ErrNotDNS means that the packet is no DNS message over UDP, or a later fragment
-	// of one.
+	// ErrNotDNS means that the packet is no DNS message that is expected there, or a later
+	// fragment of one.
 	ErrNotDNS = errors.New("not a DNS message")
 	// ErrMalformed means that the message breaks the format, or a bound that no honest
 	// message comes near.
@@ -57,15 +53,22 @@ func Decode(packet []byte) (r Reply, err error) {
 	if src.Port() != port {
 		return Reply{}, fmt.Errorf("%w: from port %d", ErrNotDNS, src.Port())
 	}
-	m, q, err := message(payload, true)
-	if err != nil {
+	if r, err = decodeReply(payload); err != nil {
 		return Reply{}, err
 	}
-	q.Client, q.Server = dst, src
-	r = Reply{Query: q, Code: uint8(m.ResponseCode), Truncated: m.TC}
-	r.Answer = Answer{Question: q.Question}
-	if m.ResponseCode == layers.DNSResponseCodeNoErr {
-		r.Answer = follow(q.Question, m.Answers)
+	r.Client, r.Server = dst, src
+	return r, nil
+}
+
+// decodeReply reads a reply without the headers of the network.
+func decodeReply(payload []byte) (r Reply, err error) {
+	var records []resource
+	if r.Query, r.Code, r.Truncated, records, err = message(payload, true); err != nil {
+		return Reply{}, err
+	}
+	r.Answer = Answer{Question: serviceHost(r.Question, r.Type)}
+	if r.Code == noError {
+		r.Answer = follow(r.Query, records)
 	}
 	return r, nil
 }
@@ -81,11 +84,10 @@ func DecodeQuery(packet []byte) (q Query, err error) {
 	if dst.Port() != port {
 		return Query{}, fmt.Errorf("%w: to port %d", ErrNotDNS, dst.Port())
 	}
-	_, q, err = message(payload, false)
-	q.Client, q.Server = src, dst
-	if err != nil {
+	if q, _, _, _, err = message(payload, false); err != nil {
 		return Query{}, err
 	}
+	q.Client, q.Server = src, dst
 	return q, nil
 }
 
@@ -156,71 +158,4 @@ func direct(decoded []gopacket.LayerType) bool {
 func addrPort(ip net.IP, p layers.UDPPort) netip.AddrPort {
 	a, _ := netip.AddrFromSlice(ip)
 	return netip.AddrPortFrom(a.Unmap(), uint16(p))
-}
-
-// message decodes the header, the question and, for a reply, the answers. The other
-// sections are left alone: nothing in them counts.
-func message(payload []byte, reply bool) (*layers.DNS, Query, error) {
-	own, err := trim(payload, reply)
-	if err != nil {
-		return nil, Query{}, err
-	}
-	var m layers.DNS
-	if err := m.DecodeFromBytes(own, gopacket.NilDecodeFeedback); err != nil {
-		return nil, Query{}, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	switch {
-	case m.QR != reply:
-		return nil, Query{}, fmt.Errorf("%w: query where a reply was expected, or the other way round", ErrNotDNS)
-	case m.OpCode != layers.DNSOpCodeQuery:
-		return nil, Query{}, fmt.Errorf("%w: %v", ErrNotDNS, m.OpCode)
-	case len(m.Questions) != 1:
-		return nil, Query{}, fmt.Errorf("%w: %d questions", ErrMalformed, len(m.Questions))
-	}
-	q := m.Questions[0]
-	if q.Class != layers.DNSClassIN {
-		return nil, Query{}, fmt.Errorf("%w: class %v", ErrNotDNS, q.Class)
-	}
-	return &m, Query{ID: m.ID, Question: lower(q.Name), Type: uint16(q.Type)}, nil
-}
-
-func lower(name []byte) string { return strings.ToLower(string(name)) }
-
-// follow walks from the question along its aliases to the addresses.
-func follow(question string, records []layers.DNSResourceRecord) Answer {
-	a := Answer{Question: question}
-	owners := make([]string, len(records))
-	for i := range records {
-		owners[i] = lower(records[i].Name)
-	}
-	owner, ttl := question, uint32(math.MaxUint32)
-	for range maxChain {
-		next := ""
-		for i := range records {
-			rr := &records[i]
-			if rr.Class != layers.DNSClassIN || owners[i] != owner {
-				continue
-			}
-			switch {
-			case rr.Type == layers.DNSTypeCNAME && next == "":
-				next = lower(rr.CNAME)
-			case rr.Type == layers.DNSTypeA && len(rr.IP) == 4, rr.Type == layers.DNSTypeAAAA && len(rr.IP) == 16:
-				ip, _ := netip.AddrFromSlice(rr.IP)
-				a.Addrs = append(a.Addrs, ip.Unmap())
-			default:
-				continue
-			}
-			ttl = min(ttl, rr.TTL)
-		}
-		// An owner with addresses has no alias (RFC 1034, 3.6.2).
-		if next == "" || len(a.Addrs) > 0 || next == question || slices.Contains(a.Chain, next) {
-			break
-		}
-		a.Chain = append(a.Chain, next)
-		owner = next
-	}
-	if len(a.Addrs) > 0 {
-		a.TTL = time.Duration(ttl) * time.Second
-	}
-	return a
 }

@@ -13,6 +13,12 @@
 // rule gives to that path. Arguments are those of the execve call; see Script for
 // what they cannot promise.
 //
+// Where a program came from is proven by its executable alone: Packages, and App without
+// OwnApp, are about a file that only root could have put where it is, found by its identity
+// and by its file system. A sandbox's word, a unit of the user's manager, the mark of a
+// download and who wrote a file can all be made by the user's programs: they are for
+// showing, for warnings, and for rules that block.
+//
 // Goroutines: the package starts none. Exec, Fork, Exit and Seed are called one at a
 // time, in the order of the events; everything else may be called from any goroutine at
 // any moment.

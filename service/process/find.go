@@ -51,7 +51,7 @@ func (t *Tracker) settle(r *record, of *image, p *flow.Process, young time.Time)
 
 // sameProcess compares what may differ between two snapshots of one image.
 func sameProcess(a, b *flow.Process) bool {
-	return a.Cgroup == b.Cgroup && a.Unit == b.Unit && a.UID == b.UID && len(a.Parents) == len(b.Parents)
+	return a.Cgroup == b.Cgroup && a.Unit == b.Unit && a.App == b.App && a.UID == b.UID && len(a.Parents) == len(b.Parents)
 }
 
 // fill reads from /proc what a process runs whose exec was not seen.
@@ -103,6 +103,10 @@ func (t *Tracker) draw(r *record) (*flow.Process, time.Time) {
 		p.Cgroup = t.cgroups.Path(r.cgroup)
 	}
 	p.Unit, p.OwnUnit = Unit(p.Cgroup)
+	if p.App == "" {
+		p.App, p.OwnApp = appOfUnit(p.Unit), p.OwnUnit
+	}
+	p.Container = t.containers.of(p.Cgroup)
 	return p, young
 }
 

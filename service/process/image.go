@@ -68,6 +68,10 @@ func (im *image) describe(t *Tracker, id flow.ProcessID) *flow.Program {
 				p.Icon = file
 			}
 		}
+		p.App, p.OwnApp = t.app(id, path, im.executable)
+		if t.packages != nil && !im.astray && t.proc.isFile(path, im.executable) {
+			p.Package = t.packages.Of(path)
+		}
 		from, rel, is := command(path, im.args, im.dir)
 		p.Inline = is
 		if rel == "" || im.astray {

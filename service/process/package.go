@@ -1,95 +1,132 @@
 package process
 
 import (
-	"bytes"
-	"os"
+	"context"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sekisho/app/flow"
+	"sekisho/service/process/installed"
 )
 
-// Packages tells which package of the system installed a file, from dpkg's own lists
-// (dpkg-query(1), FILES: info/PACKAGE.list has a path a line). A path is only looked for
-// when somebody asks; what was found is kept until dpkg changes something. Any goroutine
-// may call it.
+// Packages tells which package of the system installed a program, and whether the file is
+// still what the package had. Any goroutine may call its methods.
 type Packages struct {
-	dir string // dpkg's database
-
-	mu      sync.Mutex
-	changed time.Time         // of dpkg's database when found was begun
-	found   map[string]string // path: package, "" if there is none
+	root     string
+	files    *installed.Files
+	contents contents
 }
 
-// maxFound bounds what is kept; beyond it looking begins anew.
-const maxFound = 4096
-
-// NewPackages reads the database in dir; "" is this machine's.
-func NewPackages(dir string) *Packages {
-	if dir == "" {
-		dir = "/var/lib/dpkg"
+// NewPackages knows the packages of the system whose root folder is root; "" is this one.
+func NewPackages(root string) *Packages {
+	if root == "" {
+		root = "/"
 	}
-	return &Packages{dir: dir}
+	return &Packages{root: root, files: installed.New(root)}
 }
 
-// Of is the name of the package that installed path, "" if none did, or if somebody but
-// root could have put another file there. It may take some 50 ms for a path that is new.
+// Of is the name of the package that installed the file at path, "" if none did, or if
+// somebody but root could have put another file there. Links are followed where no package
+// has the link itself (update-alternatives' are of none). It takes some microseconds, and
+// some tenths of a second the first time and after packages were changed.
 func (p *Packages) Of(path string) string {
-	if path == "" || !filepath.IsAbs(path) || strings.ContainsAny(path, "\n\x00") {
-		return ""
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s, err := os.Stat(filepath.Join(p.dir, "status")); err != nil || !s.ModTime().Equal(p.changed) || len(p.found) > maxFound {
-		p.found = map[string]string{}
-		if err == nil {
-			p.changed = s.ModTime()
-		}
-	}
-	name, ok := p.found[path]
+	o, _, ok := p.owner(path)
 	if !ok {
-		name = p.search(path)
-		p.found[path] = name
-	}
-	if name == "" || !ownedByRoot(path) {
 		return ""
 	}
-	return name
+	return o.Package
 }
 
-// search looks through every package's list. On systems where /bin is /usr/bin, a list
-// may have a file under its old name.
-func (p *Packages) search(path string) string {
-	lists, err := filepath.Glob(filepath.Join(p.dir, "info", "*.list"))
-	if err != nil {
-		return ""
+// owner finds the package, and the path at which the file really is.
+func (p *Packages) owner(path string) (installed.Owner, string, bool) {
+	if !filepath.IsAbs(path) || strings.ContainsAny(path, "\n\x00") {
+		return installed.Owner{}, "", false
 	}
-	lines := [][]byte{[]byte("\n" + path + "\n")}
-	if old, ok := strings.CutPrefix(path, "/usr"); ok {
-		lines = append(lines, []byte("\n"+old+"\n"))
-	}
-	for _, l := range lists {
-		b, err := os.ReadFile(l)
+	path = filepath.Clean(path)
+	o, ok := p.files.Owner(path)
+	if !ok {
+		real, err := filepath.EvalSymlinks(filepath.Join(p.root, path))
 		if err != nil {
-			continue
+			return o, "", false
 		}
-		for _, line := range lines {
-			if bytes.Contains(b, line) {
-				name, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(l), ".list"), ":") // libc6:amd64
-				return name
-			}
+		real = "/" + strings.TrimPrefix(strings.TrimPrefix(real, filepath.Clean(p.root)), "/")
+		if real == path {
+			return o, "", false
 		}
+		if o, ok = p.files.Owner(real); !ok {
+			return o, "", false
+		}
+		path = real
 	}
-	return ""
+	return o, path, ownedByRoot(filepath.Join(p.root, path))
 }
 
-// ownedByRoot reports whether only root can have put the file at path there.
+// Run reads the packages, and again when they change, until ctx ends: so that who asks for
+// one need not wait. Without it the first who asks waits.
+func (p *Packages) Run(ctx context.Context) error {
+	pause := time.NewTicker(5 * time.Second)
+	defer pause.Stop()
+	for {
+		p.files.Refresh()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+	}
+}
+
+// Problem is what kept the packages from being known; nil if nothing did.
+func (p *Packages) Problem() error { return p.files.Problem() }
+
+// Check tells whether the file that runs is what its package installed: the one at path
+// with the identity exe, or with none whatever is there. It reads the file once, as long as
+// neither it nor the packages change. Unknown: no package has it, the package says nothing
+// of it, it is not that file any more, or the package manager is at work.
+func (p *Packages) Check(path string, exe flow.Executable) flow.Integrity {
+	p.files.Refresh()
+	generation := p.files.Generation()
+	o, path, ok := p.owner(path)
+	if !ok {
+		return flow.UnknownIntegrity
+	}
+	f, err := openContent(filepath.Join(p.root, path), exe)
+	if err != nil {
+		return flow.UnknownIntegrity
+	}
+	defer f.Close()
+	if is, ok := p.contents.verdict(f.id, generation); ok {
+		return is
+	}
+	is := flow.UnknownIntegrity
+	want, err := p.files.Digest(o)
+	if err != nil {
+		return is // it may be known in a moment
+	}
+	if !want.IsZero() {
+		has, err := f.sum(want.Algorithm)
+		switch {
+		case err != nil:
+			return is
+		case has == want.Hex:
+			is = flow.Intact
+		default:
+			is = flow.Modified
+		}
+	}
+	p.contents.keep(f.id, generation, is)
+	return is
+}
+
+// ownedByRoot reports whether only root can have put the file at path there. In folders
+// such as /tmp, where everybody may put files, nobody may take those of others away.
 func ownedByRoot(path string) bool {
 	for {
 		var s unix.Stat_t
-		if unix.Stat(path, &s) != nil || s.Uid != 0 || s.Mode&0o022 != 0 {
+		if unix.Stat(path, &s) != nil || s.Uid != 0 || s.Mode&0o022 != 0 && s.Mode&(unix.S_IFMT|unix.S_ISVTX) != unix.S_IFDIR|unix.S_ISVTX {
 			return false
 		}
 		if path == "/" {

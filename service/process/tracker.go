@@ -59,6 +59,10 @@ type Config struct {
 	Users *Users
 	// Cgroups finds cgroups by id; nil is the cgroup v2 of this machine.
 	Cgroups *Cgroups
+	// Packages tells which package has a program; nil: nobody does.
+	Packages *Packages
+	// Writers tells who wrote a file; nil: nobody does. It asks this Tracker who a process is.
+	Writers *Writers
 	// Max replaces MaxProcesses; 0 is MaxProcesses.
 	Max int
 }
@@ -71,6 +75,9 @@ type Tracker struct {
 	desktop    *Desktop
 	users      *Users
 	cgroups    *Cgroups
+	packages   *Packages
+	writers    *Writers
+	containers containers
 	max        int
 	userNS     uint32 // our own
 	sums       sums
@@ -86,7 +93,7 @@ type Tracker struct {
 func New(c Config) *Tracker {
 	t := &Tracker{
 		exitedHook: c.Exited, now: c.Now, proc: procfs(c.Proc), desktop: c.Desktop, users: c.Users,
-		cgroups: c.Cgroups, max: c.Max,
+		cgroups: c.Cgroups, packages: c.Packages, writers: c.Writers, max: c.Max,
 		byID: map[flow.ProcessID]*record{}, byPID: map[uint32]*record{},
 		alive: list.New(), gone: list.New(),
 	}
@@ -97,6 +104,9 @@ func New(c Config) *Tracker {
 		t.proc = "/proc"
 	}
 	t.userNS = t.proc.userNS("self")
+	if t.writers != nil {
+		t.writers.who = t.writer
+	}
 	if t.desktop == nil {
 		t.desktop = NewDesktop("/")
 	}
