@@ -22,7 +22,7 @@ func (b *Book) compile(ctx context.Context) error {
 	defer b.mu.Unlock()
 	b.uncompiled = nil
 	if err != nil {
-		b.uncompiled = problem("", "compile", err)
+		b.uncompiled = problem("", "", err)
 		return b.uncompiled
 	}
 	return nil
