@@ -17,24 +17,25 @@ const maxParents = 32
 // flowRecord is a flow on disk, version 2; the names are short because there are
 // many.
 type flowRecord struct {
-	ID         string         `json:"id"`
-	Time       int64          `json:"t,omitempty"`
-	In         bool           `json:"in,omitempty"`
-	Protocol   uint8          `json:"p,omitempty"`
-	Process    processRecord  `json:"o"`
-	Local      endpointRecord `json:"l,omitzero"`
-	Remote     endpointRecord `json:"r,omitzero"`
-	Verdict    string         `json:"v"`
-	By         flow.Kind      `json:"k,omitempty"`
-	ByID       string         `json:"i,omitempty"`
-	ByName     string         `json:"n,omitempty"`
-	Sent       uint64         `json:"s,omitempty"`
-	Received   uint64         `json:"e,omitempty"`
-	PacketsOut uint64         `json:"so,omitempty"`
-	PacketsIn  uint64         `json:"si,omitempty"`
-	State      flow.State     `json:"a,omitempty"`
-	Ended      int64          `json:"z,omitempty"`
-	Cookie     uint64         `json:"c,omitempty"` // while it is open: a later run of the service finds it again by it
+	ID         string          `json:"id"`
+	Time       int64           `json:"t,omitempty"`
+	In         bool            `json:"in,omitempty"`
+	Protocol   uint8           `json:"p,omitempty"`
+	Process    processRecord   `json:"o"`
+	Local      endpointRecord  `json:"l,omitzero"`
+	Remote     endpointRecord  `json:"r,omitzero"`
+	Verdict    string          `json:"v"`
+	By         flow.Kind       `json:"k,omitempty"`
+	ByID       string          `json:"i,omitempty"`
+	ByName     string          `json:"n,omitempty"`
+	Warnings   []warningRecord `json:"w,omitempty"`
+	Sent       uint64          `json:"s,omitempty"`
+	Received   uint64          `json:"e,omitempty"`
+	PacketsOut uint64          `json:"so,omitempty"`
+	PacketsIn  uint64          `json:"si,omitempty"`
+	State      flow.State      `json:"a,omitempty"`
+	Ended      int64           `json:"z,omitempty"`
+	Cookie     uint64          `json:"c,omitempty"` // while it is open: a later run of the service finds it again by it
 }
 
 type endpointRecord struct {
@@ -55,7 +56,10 @@ type processRecord struct {
 	Replaced   bool             `json:"replaced,omitempty"`
 	ExecID     uint32           `json:"exec,omitempty"`
 	Package    string           `json:"package,omitempty"`
+	Integrity  flow.Integrity   `json:"integrity,omitempty"`
 	App        string           `json:"app,omitempty"`
+	OwnApp     bool             `json:"own_app,omitempty"`
+	Container  string           `json:"container,omitempty"`
 	Unit       string           `json:"unit,omitempty"`
 	OwnUnit    bool             `json:"own_unit,omitempty"`
 	SHA256     string           `json:"sha256,omitempty"`
@@ -94,6 +98,7 @@ func newFlowRecord(f flow.Flow) flowRecord {
 	if f.State == flow.Open {
 		rec.Cookie = f.Cookie
 	}
+	rec.Warnings = newWarningRecords(f.Warnings)
 	if f.Process != nil {
 		rec.Process = newProcessRecord(f.Process)
 	}
@@ -103,7 +108,8 @@ func newFlowRecord(f flow.Flow) flowRecord {
 func newProcessRecord(p *flow.Process) processRecord {
 	rec := processRecord{
 		PID: p.PID, Start: p.Start, Executable: exeRecord(p.Executable), Path: toText(p.Path), Name: toText(p.Name),
-		Icon: toText(p.Icon), Script: toText(p.Script), Inline: p.Inline, Replaced: p.Replaced, ExecID: p.ExecID, Package: p.Package, App: p.App,
+		Icon: toText(p.Icon), Script: toText(p.Script), Inline: p.Inline, Replaced: p.Replaced, ExecID: p.ExecID, Package: p.Package, Integrity: p.Integrity,
+		App: toText(p.App), OwnApp: p.OwnApp, Container: toText(p.Container),
 		Unit: p.Unit, OwnUnit: p.OwnUnit, SHA256: p.SHA256, UID: p.UID, User: p.User, Dir: toText(p.Dir),
 		Cgroup: toText(p.Cgroup), Kernel: p.Kernel,
 	}
@@ -135,6 +141,9 @@ func (rec *flowRecord) flow() (flow.Flow, error) {
 	if rec.In {
 		f.Direction = flow.In
 	}
+	if f.Warnings, err = warnings(rec.Warnings); err != nil {
+		return flow.Flow{}, fmt.Errorf("%w: flow %q: %w", errDamaged, rec.ID, err)
+	}
 	if err := f.Decision.Verdict.UnmarshalText([]byte(rec.Verdict)); err != nil {
 		return flow.Flow{}, fmt.Errorf("%w: flow %q: %w", errDamaged, rec.ID, err)
 	}
@@ -142,14 +151,15 @@ func (rec *flowRecord) flow() (flow.Flow, error) {
 }
 
 func (rec *processRecord) process() (*flow.Process, error) {
-	if err := texts(&rec.Path, &rec.Name, &rec.Icon, &rec.Script, &rec.Dir, &rec.Cgroup); err != nil {
+	if err := texts(&rec.Path, &rec.Name, &rec.Icon, &rec.Script, &rec.Dir, &rec.Cgroup, &rec.App, &rec.Container); err != nil {
 		return nil, err
 	}
 	p := &flow.Process{
 		ProcessID: flow.ProcessID{PID: rec.PID, Start: rec.Start}, ExecID: rec.ExecID,
 		Program: flow.Program{
 			Executable: flow.Executable(rec.Executable), Path: rec.Path, Name: rec.Name, Icon: rec.Icon, Script: rec.Script,
-			Inline: rec.Inline, Replaced: rec.Replaced, Package: rec.Package, App: rec.App, Unit: rec.Unit, OwnUnit: rec.OwnUnit, SHA256: rec.SHA256,
+			Inline: rec.Inline, Replaced: rec.Replaced, Package: rec.Package, Integrity: rec.Integrity,
+			App: rec.App, OwnApp: rec.OwnApp, Container: rec.Container, Unit: rec.Unit, OwnUnit: rec.OwnUnit, SHA256: rec.SHA256,
 		},
 		UID: rec.UID, User: rec.User, Args: rec.Args, Dir: rec.Dir, Cgroup: rec.Cgroup, Kernel: rec.Kernel,
 	}

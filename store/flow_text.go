@@ -26,6 +26,7 @@ func appendFlow(b []byte, f *flow.Flow, process []byte) []byte {
 	b = appendText(b, `,"k":`, string(f.Decision.By.Kind))
 	b = appendText(b, `,"i":`, f.Decision.By.ID)
 	b = appendText(b, `,"n":`, f.Decision.By.Name)
+	b = appendWarnings(b, f.Warnings)
 	b = appendNumber(b, `,"s":`, f.Bytes.Sent)
 	b = appendNumber(b, `,"e":`, f.Bytes.Received)
 	b = appendNumber(b, `,"so":`, f.Packets.Sent)
@@ -70,6 +71,15 @@ func appendText(b []byte, name, s string) []byte {
 		return b
 	}
 	return appendString(append(b, name...), s)
+}
+
+// appendWarnings writes few of them, of few flows.
+func appendWarnings(b []byte, all []flow.Warning) []byte {
+	if len(all) == 0 {
+		return b
+	}
+	text, _ := json.Marshal(newWarningRecords(all)) // strings always can be
+	return append(append(b, `,"w":`...), text...)
 }
 
 // appendString quotes s.

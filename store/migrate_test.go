@@ -130,16 +130,17 @@ func TestNewerVersionIsLeftAlone(t *testing.T) {
 	}
 }
 
-// The format on disk: a change here needs a migration, not a new expectation.
+// The format on disk: a field may be added; another change needs a migration, not a new
+// expectation.
 func TestFormatOnDisk(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func() (any, error)
 		want string
 	}{
 		"rule": {func() (any, error) { r, err := newRuleRecord(fullRule()); return r, err },
-			`{"action":"block","direction":"both","path":"\u0000L29wdC9jYWbpL2JpbgE8Jj4=","script":"/home/k/関所.py","package":"curl","app":"org.app","unit":"x.service","parent":"\u0000L2Jpbi//","sha256":"00ff","user":"1000","name":"a.example","domain":"example","address":"fe80::1%eth0","prefix":"10.0.0.0/8","from":"1.1.1.1","to":"1.1.1.9","lan":true,"list":"ads","ports":[[443,443],[8000,8999]],"protocol":6,"network":"home","lifetime":{"kind":"until","boot":"b-o-o-t","deadline":5400000000000,"until":"2026-03-04T13:00:00.123456789Z","pid":7,"start":1152921504606846976},"note":"why \"not\"","created":"2026-03-04T12:00:00.123456789Z","by":"k","origin":"answer","hits":3,"last_used":"2026-03-04T12:01:00.123456789Z"}`},
+			`{"action":"block","direction":"both","path":"\u0000L29wdC9jYWbpL2JpbgE8Jj4=","script":"/home/k/関所.py","package":"curl","app":"org.app","folder":"\u0000L29wdC//","unit":"x.service","parent":"\u0000L2Jpbi//","sha256":"00ff","user":"1000","name":"a.example","domain":"example","address":"fe80::1%eth0","prefix":"10.0.0.0/8","from":"1.1.1.1","to":"1.1.1.9","lan":true,"list":"ads","ports":[[443,443],[8000,8999]],"protocol":6,"network":"home","lifetime":{"kind":"until","boot":"b-o-o-t","deadline":5400000000000,"until":"2026-03-04T13:00:00.123456789Z","pid":7,"start":1152921504606846976},"note":"why \"not\"","created":"2026-03-04T12:00:00.123456789Z","by":"k","origin":"answer","hits":3,"last_used":"2026-03-04T12:01:00.123456789Z"}`},
 		"prompt": {func() (any, error) { return newPromptRecord(fullPrompt("1", noon)), nil },
-			`{"id":"1","generation":4,"flow":{"id":"f1","t":1772625540123456789,"in":true,"p":17,"o":{"pid":42,"start":99,"exe":{"inode":5,"ctime":6,"nano":7,"device":8,"generation":9},"path":"/usr/bin/python3","name":"\u0000UHn/","icon":"py","script":"/home/k/a.py","inline":true,"replaced":true,"exec":3,"package":"python3","app":"a.b","unit":"u.service","own_unit":true,"sha256":"ab","uid":1000,"user":"k","args":["python3","\u0000Yf4ucHk=",""],"dir":"/home/k","cgroup":"/user.slice","parents":[{"pid":1,"start":2,"path":"/sbin/init","name":"init"}],"kernel":true},"l":{"a":"192.0.2.1","p":5353,"n":"here"},"r":{"a":"2001:db8::1","p":53,"n":"dns.example"},"v":"waiting","s":1,"e":2,"so":3,"si":4,"a":"closed","z":1772625541123456789},"flows":2,"deadline":1772625600123456789,"state":"missed","warnings":[{"code":"fresh","text":"It is new.","value":"\u0000L3RtcC//"}],"scopes":[{"kind":"host-port","to":"dns.example","port":53}]}`},
+			`{"id":"1","generation":4,"flow":{"id":"f1","t":1772625540123456789,"in":true,"p":17,"o":{"pid":42,"start":99,"exe":{"inode":5,"ctime":6,"nano":7,"device":8,"generation":9},"path":"/usr/bin/python3","name":"\u0000UHn/","icon":"py","script":"/home/k/a.py","inline":true,"replaced":true,"exec":3,"package":"python3","integrity":"modified","app":"\u0000L2H/LkFwcEltYWdl","own_app":true,"container":"docker:2f1a","unit":"u.service","own_unit":true,"sha256":"ab","uid":1000,"user":"k","args":["python3","\u0000Yf4ucHk=",""],"dir":"/home/k","cgroup":"/user.slice","parents":[{"pid":1,"start":2,"path":"/sbin/init","name":"init"}],"kernel":true},"l":{"a":"192.0.2.1","p":5353,"n":"here"},"r":{"a":"2001:db8::1","p":53,"n":"dns.example"},"v":"waiting","w":[{"code":"no-name","text":"It \u003chas\u003e no name.","value":"\u0000/g=="}],"s":1,"e":2,"so":3,"si":4,"a":"closed","z":1772625541123456789},"flows":2,"deadline":1772625600123456789,"state":"missed","warnings":[{"code":"fresh","text":"It is new.","value":"\u0000L3RtcC//"}],"scopes":[{"kind":"host-port","to":"dns.example","port":53}],"predecessors":["\u0000L29wdC/+"]}`},
 	} {
 		v, err := c.make()
 		if err != nil {

@@ -3,19 +3,21 @@ package store
 import (
 	"fmt"
 
+	"sekisho/app/flow"
 	"sekisho/app/prompt"
 )
 
 // promptRecord is a missed prompt on disk, version 2.
 type promptRecord struct {
-	ID         string          `json:"id"`
-	Generation uint64          `json:"generation,omitempty"`
-	Flow       flowRecord      `json:"flow"`
-	Flows      int             `json:"flows,omitempty"`
-	Deadline   int64           `json:"deadline,omitempty"`
-	State      prompt.State    `json:"state"`
-	Warnings   []warningRecord `json:"warnings,omitempty"`
-	Scopes     []scopeRecord   `json:"scopes,omitempty"`
+	ID           string          `json:"id"`
+	Generation   uint64          `json:"generation,omitempty"`
+	Flow         flowRecord      `json:"flow"`
+	Flows        int             `json:"flows,omitempty"`
+	Deadline     int64           `json:"deadline,omitempty"`
+	State        prompt.State    `json:"state"`
+	Warnings     []warningRecord `json:"warnings,omitempty"`
+	Scopes       []scopeRecord   `json:"scopes,omitempty"`
+	Predecessors []string        `json:"predecessors,omitempty"`
 }
 
 type warningRecord struct {
@@ -35,8 +37,9 @@ func newPromptRecord(p prompt.Prompt) promptRecord {
 		ID: p.ID, Generation: p.Generation, Flow: newFlowRecord(p.Flow), Flows: p.Flows,
 		Deadline: stamp(p.Deadline), State: p.State,
 	}
-	for _, w := range p.Warnings {
-		rec.Warnings = append(rec.Warnings, warningRecord{Code: w.Code, Text: toText(w.Text), Value: toText(w.Value)})
+	rec.Warnings = newWarningRecords(p.Warnings)
+	for _, path := range p.Predecessors {
+		rec.Predecessors = append(rec.Predecessors, toText(path))
 	}
 	for _, s := range p.Scopes {
 		rec.Scopes = append(rec.Scopes, scopeRecord(s))
@@ -53,16 +56,38 @@ func (rec *promptRecord) prompt() (prompt.Prompt, error) {
 		ID: rec.ID, Generation: rec.Generation, Flow: f, Flows: rec.Flows,
 		Deadline: moment(rec.Deadline), State: rec.State,
 	}
-	for _, w := range rec.Warnings {
-		if err := texts(&w.Text, &w.Value); err != nil {
+	if p.Warnings, err = warnings(rec.Warnings); err != nil {
+		return prompt.Prompt{}, fmt.Errorf("%w: prompt %q: %w", errDamaged, rec.ID, err)
+	}
+	for _, path := range rec.Predecessors {
+		if err := texts(&path); err != nil {
 			return prompt.Prompt{}, fmt.Errorf("%w: prompt %q: %w", errDamaged, rec.ID, err)
 		}
-		p.Warnings = append(p.Warnings, prompt.Warning{Code: w.Code, Text: w.Text, Value: w.Value})
+		p.Predecessors = append(p.Predecessors, path)
 	}
 	for _, s := range rec.Scopes {
 		p.Scopes = append(p.Scopes, prompt.Scope(s))
 	}
 	return p, nil
+}
+
+func newWarningRecords(all []flow.Warning) []warningRecord {
+	var recs []warningRecord
+	for _, w := range all {
+		recs = append(recs, warningRecord{Code: w.Code, Text: toText(w.Text), Value: toText(w.Value)})
+	}
+	return recs
+}
+
+func warnings(recs []warningRecord) ([]flow.Warning, error) {
+	var all []flow.Warning
+	for _, w := range recs {
+		if err := texts(&w.Text, &w.Value); err != nil {
+			return nil, err
+		}
+		all = append(all, flow.Warning{Code: w.Code, Text: w.Text, Value: w.Value})
+	}
+	return all, nil
 }
 
 func decodePrompt(key, record []byte) (prompt.Prompt, error) {

@@ -19,6 +19,7 @@ type ruleRecord struct {
 	Script    string         `json:"script,omitempty"`
 	Package   string         `json:"package,omitempty"`
 	App       string         `json:"app,omitempty"`
+	Folder    string         `json:"folder,omitempty"`
 	Unit      string         `json:"unit,omitempty"`
 	Parent    string         `json:"parent,omitempty"`
 	SHA256    string         `json:"sha256,omitempty"`
@@ -74,7 +75,8 @@ func newRuleRecord(r rule.Rule) (ruleRecord, error) {
 	rec := ruleRecord{
 		Disabled: !r.Enabled, Action: actionNames[r.Action], Direction: directionNames[r.Direction],
 		Path: toText(r.Program.Path), Script: toText(r.Program.Script), Parent: toText(r.Program.Parent),
-		Package: r.Program.Package, App: r.Program.App, Unit: r.Program.Unit, SHA256: r.Program.SHA256,
+		Folder:  toText(r.Program.Folder),
+		Package: r.Program.Package, App: toText(r.Program.App), Unit: r.Program.Unit, SHA256: r.Program.SHA256,
 		User: r.User, Name: r.Remote.Name, Domain: r.Remote.Domain, Address: r.Remote.Address,
 		Prefix: r.Remote.Network, From: r.Remote.Range.From, To: r.Remote.Range.To,
 		LAN: r.Remote.LAN, List: r.Remote.List, Protocol: uint8(r.Protocol), Network: r.Network,
@@ -107,7 +109,7 @@ func (rec *ruleRecord) check() error {
 func (rec *ruleRecord) rule(id string) (rule.Rule, error) {
 	err := rec.check()
 	if err == nil {
-		err = texts(&rec.Path, &rec.Script, &rec.Parent)
+		err = texts(&rec.Path, &rec.Script, &rec.Parent, &rec.Folder, &rec.App)
 	}
 	if err != nil {
 		return rule.Rule{}, fmt.Errorf("%w: rule %q: %w", errDamaged, id, err)
@@ -116,7 +118,7 @@ func (rec *ruleRecord) rule(id string) (rule.Rule, error) {
 		ID: id, Enabled: !rec.Disabled, Action: actions[rec.Action], Direction: directions[rec.Direction],
 		Program: rule.Program{
 			Path: rec.Path, Script: rec.Script, Package: rec.Package, App: rec.App, Unit: rec.Unit,
-			Parent: rec.Parent, SHA256: rec.SHA256,
+			Folder: rec.Folder, Parent: rec.Parent, SHA256: rec.SHA256,
 		},
 		User: rec.User,
 		Remote: rule.Remote{

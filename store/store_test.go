@@ -90,7 +90,7 @@ func fullRule() rule.Rule {
 		Enabled: true, Action: rule.Block, Direction: rule.Both,
 		Program: rule.Program{
 			Path: "/opt/caf\xe9/bin\x01<&>", Script: "/home/k/関所.py", Package: "curl", App: "org.app", Unit: "x.service",
-			Parent: "/bin/\xff", SHA256: "00ff",
+			Parent: "/bin/\xff", Folder: "/opt/\xff", SHA256: "00ff",
 		},
 		User: "1000",
 		Remote: rule.Remote{
@@ -124,7 +124,7 @@ func fullFlow(id string, at time.Time) flow.Flow {
 			ProcessID: flow.ProcessID{PID: 42, Start: 99}, ExecID: 3,
 			Program: flow.Program{
 				Path: "/usr/bin/python3", Name: "Py\xff", Icon: "py", Script: "/home/k/a.py", Inline: true, Replaced: true, Package: "python3",
-				App: "a.b", Unit: "u.service", OwnUnit: true, SHA256: "ab",
+				Integrity: flow.Modified, App: "/a\xff.AppImage", OwnApp: true, Container: "docker:2f1a", Unit: "u.service", OwnUnit: true, SHA256: "ab",
 			},
 			UID: 1000, User: "k", Args: []string{"python3", "a\xfe.py", ""}, Dir: "/home/k", Cgroup: "/user.slice",
 			Parents: []flow.Ancestor{{ProcessID: flow.ProcessID{PID: 1, Start: 2}, Path: "/sbin/init", Name: "init"}},
@@ -133,6 +133,7 @@ func fullFlow(id string, at time.Time) flow.Flow {
 		Local:    flow.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 5353, Name: "here"},
 		Remote:   flow.Endpoint{Addr: netip.MustParseAddr("2001:db8::1"), Port: 53, Name: "dns.example"},
 		Decision: flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByRule, ID: "12", Name: "py"}},
+		Warnings: []flow.Warning{{Code: "no-name", Text: "It <has> no name.", Value: "\xfe"}},
 		Bytes:    flow.Bytes{Sent: 1, Received: 2}, Packets: flow.Packets{Sent: 3, Received: 4}, State: flow.Closed, Ended: at.Add(time.Second),
 	}
 }
@@ -143,8 +144,9 @@ func fullPrompt(id string, deadline time.Time) prompt.Prompt {
 	f.Decision = flow.Decision{}
 	return prompt.Prompt{
 		ID: id, Generation: 4, Flow: f, Flows: 2, Deadline: deadline, State: prompt.Missed,
-		Warnings: []prompt.Warning{{Code: "fresh", Text: "It is new.", Value: "/tmp/\xff"}},
-		Scopes:   []prompt.Scope{{Kind: prompt.HostAndPort, To: "dns.example", Port: 53}},
+		Warnings:     []prompt.Warning{{Code: "fresh", Text: "It is new.", Value: "/tmp/\xff"}},
+		Scopes:       []prompt.Scope{{Kind: prompt.HostAndPort, To: "dns.example", Port: 53}},
+		Predecessors: []string{"/opt/\xfe"},
 	}
 }
 

@@ -23,6 +23,7 @@ type FlowJSON struct {
 	Remote    *EndpointJSON  `json:"remote,omitempty"`
 	Verdict   flow.Verdict   `json:"verdict"`
 	By        *flow.By       `json:"by,omitempty"`
+	Warnings  []flow.Warning `json:"warnings,omitempty"`
 	Bytes     flow.Bytes     `json:"bytes"`
 	Packets   flow.Packets   `json:"packets"`
 	State     flow.State     `json:"state,omitempty"`
@@ -31,21 +32,26 @@ type FlowJSON struct {
 
 // ProgramJSON is the program of a flow and the process that ran it.
 type ProgramJSON struct {
-	Path    string         `json:"path,omitempty"`
-	Name    string         `json:"name,omitempty"`
-	PID     uint32         `json:"pid,omitempty"`
-	UID     *uint32        `json:"uid,omitempty"`
-	User    string         `json:"user,omitempty"`
-	Package string         `json:"package,omitempty"`
-	App     string         `json:"app,omitempty"`
-	Unit    string         `json:"unit,omitempty"`
-	Script  string         `json:"script,omitempty"`
-	Inline  bool           `json:"inline,omitempty"`
-	SHA256  string         `json:"sha256,omitempty"`
-	Dir     string         `json:"dir,omitempty"`
-	Kernel  bool           `json:"kernel,omitempty"`
-	Args    []string       `json:"args,omitempty"`
-	Parents []AncestorJSON `json:"parents,omitempty"`
+	Path      string         `json:"path,omitempty"`
+	Name      string         `json:"name,omitempty"`
+	PID       uint32         `json:"pid,omitempty"`
+	UID       *uint32        `json:"uid,omitempty"`
+	User      string         `json:"user,omitempty"`
+	Package   string         `json:"package,omitempty"`
+	Integrity flow.Integrity `json:"integrity,omitempty"`
+	Replaced  bool           `json:"replaced,omitempty"`
+	App       string         `json:"app,omitempty"`
+	OwnApp    bool           `json:"own_app,omitempty"`
+	Container string         `json:"container,omitempty"`
+	Unit      string         `json:"unit,omitempty"`
+	OwnUnit   bool           `json:"own_unit,omitempty"`
+	Script    string         `json:"script,omitempty"`
+	Inline    bool           `json:"inline,omitempty"`
+	SHA256    string         `json:"sha256,omitempty"`
+	Dir       string         `json:"dir,omitempty"`
+	Kernel    bool           `json:"kernel,omitempty"`
+	Args      []string       `json:"args,omitempty"`
+	Parents   []AncestorJSON `json:"parents,omitempty"`
 }
 
 // AncestorJSON is one that a process descends from.
@@ -67,7 +73,7 @@ func ToFlowJSON(f flow.Flow) FlowJSON {
 	j := FlowJSON{
 		ID: f.ID, Time: f.Time.UTC(), Direction: f.Direction, Protocol: f.Protocol.String(),
 		Local: toEndpointJSON(f.Local), Remote: toEndpointJSON(f.Remote),
-		Verdict: f.Decision.Verdict, By: toByJSON(f.Decision.By), Bytes: f.Bytes, Packets: f.Packets, State: f.State, Ended: f.Ended.UTC(),
+		Verdict: f.Decision.Verdict, By: toByJSON(f.Decision.By), Warnings: f.Warnings, Bytes: f.Bytes, Packets: f.Packets, State: f.State, Ended: f.Ended.UTC(),
 	}
 	if f.Process != nil {
 		j.Program = toProgramJSON(f.Process)
@@ -78,6 +84,7 @@ func ToFlowJSON(f flow.Flow) FlowJSON {
 func toProgramJSON(p *flow.Process) ProgramJSON {
 	j := ProgramJSON{
 		Path: p.Path, Name: p.Name, PID: p.PID, User: p.User, Package: p.Package, App: p.App, Unit: p.Unit,
+		Integrity: p.Integrity, Replaced: p.Replaced, OwnApp: p.OwnApp, Container: p.Container, OwnUnit: p.OwnUnit,
 		Script: p.Script, Inline: p.Inline, SHA256: p.SHA256, Dir: p.Dir, Kernel: p.Kernel, Args: p.Args,
 	}
 	// Nothing known of a process leaves its user 0, which must not be read as root.
@@ -113,20 +120,21 @@ type PromptJSON struct {
 
 // AskedJSON is what a prompt has beside its flow.
 type AskedJSON struct {
-	ID         string           `json:"id"`
-	Generation uint64           `json:"generation,omitempty"`
-	Flows      int              `json:"flows"`
-	Deadline   time.Time        `json:"deadline,omitzero"`
-	State      prompt.State     `json:"state"`
-	Warnings   []prompt.Warning `json:"warnings"`
-	Scopes     []prompt.Scope   `json:"scopes"`
+	ID           string           `json:"id"`
+	Generation   uint64           `json:"generation,omitempty"`
+	Flows        int              `json:"flows"`
+	Deadline     time.Time        `json:"deadline,omitzero"`
+	State        prompt.State     `json:"state"`
+	Warnings     []prompt.Warning `json:"warnings"`
+	Scopes       []prompt.Scope   `json:"scopes"`
+	Predecessors []string         `json:"predecessors,omitempty"`
 }
 
 // ToPromptJSON gives p the shape of the contract.
 func ToPromptJSON(p prompt.Prompt) PromptJSON {
 	j := PromptJSON{FlowJSON: ToFlowJSON(p.Flow), Prompt: AskedJSON{
 		ID: p.ID, Generation: p.Generation, Flows: p.Flows, Deadline: p.Deadline.UTC(), State: p.State,
-		Warnings: p.Warnings, Scopes: p.Scopes,
+		Warnings: p.Warnings, Scopes: p.Scopes, Predecessors: p.Predecessors,
 	}}
 	j.Verdict = flow.Waiting
 	if j.Prompt.Warnings == nil {

@@ -27,6 +27,7 @@ func PackFlow(f flow.Flow) *sekishopb.Flow {
 		PacketsSent:     f.Packets.Sent,
 		PacketsReceived: f.Packets.Received,
 		State:           text(string(f.State)),
+		Warnings:        packWarnings(f.Warnings),
 		Ended:           packTime(f.Ended),
 	}
 	if f.Process != nil {
@@ -38,14 +39,15 @@ func PackFlow(f flow.Flow) *sekishopb.Flow {
 // UnpackFlow reads a message; a Flow has a Process even if the message has none.
 func UnpackFlow(m *sekishopb.Flow) (flow.Flow, error) {
 	f := flow.Flow{
-		ID:      m.GetId(),
-		Time:    unpackTime(m.GetTime()),
-		Process: unpackProcess(m.GetProcess()),
-		Cookie:  m.GetCookie(),
-		Bytes:   flow.Bytes{Sent: m.GetSent(), Received: m.GetReceived()},
-		Packets: flow.Packets{Sent: m.GetPacketsSent(), Received: m.GetPacketsReceived()},
-		State:   flow.State(m.GetState()),
-		Ended:   unpackTime(m.GetEnded()),
+		ID:       m.GetId(),
+		Time:     unpackTime(m.GetTime()),
+		Process:  unpackProcess(m.GetProcess()),
+		Cookie:   m.GetCookie(),
+		Bytes:    flow.Bytes{Sent: m.GetSent(), Received: m.GetReceived()},
+		Packets:  flow.Packets{Sent: m.GetPacketsSent(), Received: m.GetPacketsReceived()},
+		State:    flow.State(m.GetState()),
+		Warnings: unpackWarnings(m.GetWarnings()),
+		Ended:    unpackTime(m.GetEnded()),
 	}
 	var err error
 	if f.Direction, err = unpackDirection(m.GetDirection()); err != nil {
@@ -68,15 +70,17 @@ func packProcess(p *flow.Process) *sekishopb.Process {
 	m := &sekishopb.Process{
 		Id: packProcessID(p.ProcessID),
 		Program: &sekishopb.Program{
-			Path:    []byte(p.Path),
-			Name:    []byte(p.Name),
-			Icon:    []byte(p.Icon),
-			Script:  []byte(p.Script),
-			Inline:  p.Inline,
-			Package: []byte(p.Package),
-			App:     []byte(p.App),
-			Unit:    []byte(p.Unit),
-			Sha256:  text(p.SHA256),
+			Path:     []byte(p.Path),
+			Name:     []byte(p.Name),
+			Icon:     []byte(p.Icon),
+			Script:   []byte(p.Script),
+			Inline:   p.Inline,
+			Package:  []byte(p.Package),
+			App:      []byte(p.App),
+			Unit:     []byte(p.Unit),
+			Sha256:   text(p.SHA256),
+			Replaced: p.Replaced, Integrity: text(string(p.Integrity)),
+			OwnApp: p.OwnApp, Container: []byte(p.Container), OwnUnit: p.OwnUnit,
 			Executable: &sekishopb.Executable{
 				Inode:      p.Executable.Inode,
 				Ctime:      p.Executable.Ctime,
@@ -107,15 +111,17 @@ func unpackProcess(m *sekishopb.Process) *flow.Process {
 	p := &flow.Process{
 		ProcessID: unpackProcessID(m.GetId()),
 		Program: flow.Program{
-			Path:    string(g.GetPath()),
-			Name:    string(g.GetName()),
-			Icon:    string(g.GetIcon()),
-			Script:  string(g.GetScript()),
-			Inline:  g.GetInline(),
-			Package: string(g.GetPackage()),
-			App:     string(g.GetApp()),
-			Unit:    string(g.GetUnit()),
-			SHA256:  g.GetSha256(),
+			Path:     string(g.GetPath()),
+			Name:     string(g.GetName()),
+			Icon:     string(g.GetIcon()),
+			Script:   string(g.GetScript()),
+			Inline:   g.GetInline(),
+			Package:  string(g.GetPackage()),
+			App:      string(g.GetApp()),
+			Unit:     string(g.GetUnit()),
+			SHA256:   g.GetSha256(),
+			Replaced: g.GetReplaced(), Integrity: flow.Integrity(g.GetIntegrity()),
+			OwnApp: g.GetOwnApp(), Container: string(g.GetContainer()), OwnUnit: g.GetOwnUnit(),
 			Executable: flow.Executable{
 				Inode:      g.GetExecutable().GetInode(),
 				Ctime:      g.GetExecutable().GetCtime(),
@@ -160,6 +166,22 @@ func unpackEndpoint(m *sekishopb.Endpoint) (flow.Endpoint, error) {
 	}
 	port, err := unpackPort(m.GetPort())
 	return flow.Endpoint{Addr: addr, Port: port, Name: string(m.GetName())}, err
+}
+
+func packWarnings(all []flow.Warning) []*sekishopb.Warning {
+	var ms []*sekishopb.Warning
+	for _, w := range all {
+		ms = append(ms, &sekishopb.Warning{Code: text(w.Code), Text: []byte(w.Text), Value: []byte(w.Value)})
+	}
+	return ms
+}
+
+func unpackWarnings(ms []*sekishopb.Warning) []flow.Warning {
+	var all []flow.Warning
+	for _, m := range ms {
+		all = append(all, flow.Warning{Code: m.GetCode(), Text: string(m.GetText()), Value: string(m.GetValue())})
+	}
+	return all
 }
 
 func packDecision(d flow.Decision) *sekishopb.Decision {

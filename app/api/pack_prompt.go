@@ -18,8 +18,9 @@ func PackPrompt(p prompt.Prompt) *sekishopb.Prompt {
 		Deadline:   packTime(p.Deadline),
 		State:      text(string(p.State)),
 	}
-	for _, w := range p.Warnings {
-		m.Warnings = append(m.Warnings, &sekishopb.Warning{Code: text(w.Code), Text: []byte(w.Text), Value: []byte(w.Value)})
+	m.Warnings = packWarnings(p.Warnings)
+	for _, path := range p.Predecessors {
+		m.Predecessors = append(m.Predecessors, []byte(path))
 	}
 	for _, s := range p.Scopes {
 		m.Scopes = append(m.Scopes, packScope(s))
@@ -41,8 +42,9 @@ func UnpackPrompt(m *sekishopb.Prompt) (prompt.Prompt, error) {
 		Deadline:   unpackTime(m.GetDeadline()),
 		State:      prompt.State(m.GetState()),
 	}
-	for _, w := range m.GetWarnings() {
-		p.Warnings = append(p.Warnings, prompt.Warning{Code: w.GetCode(), Text: string(w.GetText()), Value: string(w.GetValue())})
+	p.Warnings = unpackWarnings(m.GetWarnings())
+	for _, path := range m.GetPredecessors() {
+		p.Predecessors = append(p.Predecessors, string(path))
 	}
 	for _, s := range m.GetScopes() {
 		scope, err := unpackScope(s)
@@ -64,6 +66,7 @@ func PackAnswer(id string, a prompt.Answer) *sekishopb.AnswerRequest {
 		Span:       int64(a.For),
 		Scope:      packScope(a.Scope),
 		Generation: a.Generation,
+		Like:       []byte(a.Like),
 	}
 }
 
@@ -73,6 +76,10 @@ func UnpackAnswer(m *sekishopb.AnswerRequest) (id string, a prompt.Answer, err e
 		Lifetime:   rule.LifetimeKind(m.GetLifetime()),
 		For:        time.Duration(m.GetSpan()),
 		Generation: m.GetGeneration(),
+	}
+	if len(m.GetLike()) > 0 {
+		a.Like = string(m.GetLike())
+		return m.GetId(), a, nil
 	}
 	if a.Action, err = unpackAction(m.GetAction()); err != nil {
 		return "", prompt.Answer{}, err

@@ -79,6 +79,9 @@ var anyProcess = rapid.Custom(func(t *rapid.T) *flow.Process {
 			Path: anyBytes.Draw(t, "path"), Name: anyBytes.Draw(t, "name"), Icon: anyBytes.Draw(t, "icon"),
 			Script: anyBytes.Draw(t, "script"), Inline: rapid.Bool().Draw(t, "inline"), Package: anyBytes.Draw(t, "package"),
 			App: anyBytes.Draw(t, "app"), Unit: anyBytes.Draw(t, "unit"), SHA256: rapid.String().Draw(t, "sha256"),
+			Replaced: rapid.Bool().Draw(t, "replaced"), OwnApp: rapid.Bool().Draw(t, "own app"), OwnUnit: rapid.Bool().Draw(t, "own unit"),
+			Integrity: rapid.SampledFrom([]flow.Integrity{flow.UnknownIntegrity, flow.Intact, flow.Modified}).Draw(t, "integrity"),
+			Container: anyBytes.Draw(t, "container"),
 		},
 		UID: rapid.Uint32().Draw(t, "uid"), User: anyBytes.Draw(t, "user"),
 		Dir: anyBytes.Draw(t, "dir"), Cgroup: anyBytes.Draw(t, "cgroup"), Kernel: rapid.Bool().Draw(t, "kernel"),
@@ -102,7 +105,7 @@ var anyDecision = rapid.Custom(func(t *rapid.T) flow.Decision {
 })
 
 var anyFlow = rapid.Custom(func(t *rapid.T) flow.Flow {
-	return flow.Flow{
+	f := flow.Flow{
 		ID: rapid.String().Draw(t, "id"), Time: anyTime.Draw(t, "time"),
 		Direction: rapid.SampledFrom([]flow.Direction{flow.Out, flow.In}).Draw(t, "direction"),
 		Protocol:  flow.Protocol(rapid.Byte().Draw(t, "protocol")),
@@ -113,6 +116,14 @@ var anyFlow = rapid.Custom(func(t *rapid.T) flow.Flow {
 		Packets: flow.Packets{Sent: rapid.Uint64().Draw(t, "packets sent"), Received: rapid.Uint64().Draw(t, "packets received")},
 		State:   rapid.SampledFrom([]flow.State{"", flow.Open, flow.Closed}).Draw(t, "state"), Ended: anyTime.Draw(t, "ended"),
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "warnings") {
+		f.Warnings = append(f.Warnings, anyWarning.Draw(t, "warning"))
+	}
+	return f
+})
+
+var anyWarning = rapid.Custom(func(t *rapid.T) flow.Warning {
+	return flow.Warning{Code: rapid.String().Draw(t, "code"), Text: anyBytes.Draw(t, "text"), Value: anyBytes.Draw(t, "value")}
 })
 
 var anyRule = rapid.Custom(func(t *rapid.T) rule.Rule {
@@ -122,7 +133,7 @@ var anyRule = rapid.Custom(func(t *rapid.T) rule.Rule {
 		Direction: rapid.SampledFrom([]rule.Direction{rule.Out, rule.In, rule.Both}).Draw(t, "direction"),
 		Program: rule.Program{
 			Path: anyBytes.Draw(t, "path"), Script: anyBytes.Draw(t, "script"), Package: anyBytes.Draw(t, "package"),
-			App: anyBytes.Draw(t, "app"), Unit: anyBytes.Draw(t, "unit"), Parent: anyBytes.Draw(t, "parent"), SHA256: rapid.String().Draw(t, "sha256"),
+			App: anyBytes.Draw(t, "app"), Folder: anyBytes.Draw(t, "folder"), Unit: anyBytes.Draw(t, "unit"), Parent: anyBytes.Draw(t, "parent"), SHA256: rapid.String().Draw(t, "sha256"),
 		},
 		User:     rapid.String().Draw(t, "user"),
 		Protocol: flow.Protocol(rapid.Byte().Draw(t, "protocol")),
@@ -171,10 +182,13 @@ var anyPrompt = rapid.Custom(func(t *rapid.T) prompt.Prompt {
 		State: rapid.SampledFrom([]prompt.State{prompt.Waiting, prompt.Missed}).Draw(t, "state"),
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "warnings") {
-		p.Warnings = append(p.Warnings, prompt.Warning{Code: rapid.String().Draw(t, "code"), Text: anyBytes.Draw(t, "text"), Value: anyBytes.Draw(t, "value")})
+		p.Warnings = append(p.Warnings, anyWarning.Draw(t, "warning"))
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "scopes") {
 		p.Scopes = append(p.Scopes, anyScope.Draw(t, "scope"))
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "predecessors") {
+		p.Predecessors = append(p.Predecessors, anyBytes.Draw(t, "predecessor"))
 	}
 	return p
 })
@@ -223,6 +237,9 @@ func TestRoundTrip(t *testing.T) {
 				Action:   rapid.SampledFrom([]rule.Action{rule.Allow, rule.Block}).Draw(t, "action"),
 				Lifetime: rapid.SampledFrom(rule.LifetimeKinds).Draw(t, "lifetime"),
 				For:      time.Duration(rapid.Int64().Draw(t, "for")), Scope: anyScope.Draw(t, "scope"), Generation: rapid.Uint64().Draw(t, "generation"),
+			}
+			if rapid.Bool().Draw(t, "by a predecessor's rules") {
+				want = prompt.Answer{Like: "/" + anyBytes.Draw(t, "like"), Generation: want.Generation}
 			}
 			gotID, got, err := UnpackAnswer(wired(t, PackAnswer(id, want)))
 			same(t, got, err, want)

@@ -39,6 +39,7 @@ type Flow struct {
 	Remote    Endpoint
 	Cookie    uint64 // the socket's cookie (SO_COOKIE); 0 if it has none
 	Decision  Decision
+	Warnings  []Warning // that a person who was asked about it saw
 	Bytes     Bytes
 	Packets   Packets
 	State     State

@@ -57,6 +57,9 @@ type Prompt struct {
 	State      State
 	Warnings   []Warning
 	Scopes     []Scope
+	// Predecessors are the programs whose rules a person may have for this one, by their
+	// files, the likeliest first: it seems to be another version of them, or they were moved.
+	Predecessors []string
 }
 
 // Answer is what a person said to a prompt.
@@ -65,6 +68,9 @@ type Answer struct {
 	Lifetime rule.LifetimeKind
 	For      time.Duration // with rule.Until
 	Scope    Scope
+	// Like, if set, answers with the rules of a predecessor: they hold for the prompt's
+	// program too, and Action, Lifetime, For and Scope are empty.
+	Like string
 	// Generation is that of the prompt that was on screen; 0 answers whatever it is now.
 	Generation uint64
 	// By is the account that answered; the rule's By. The server sets it, never the client.

@@ -310,6 +310,11 @@ type Program struct {
 	App           []byte                 `protobuf:"bytes,8,opt,name=app,proto3" json:"app,omitempty"`
 	Unit          []byte                 `protobuf:"bytes,9,opt,name=unit,proto3" json:"unit,omitempty"`
 	Sha256        string                 `protobuf:"bytes,10,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Replaced      bool                   `protobuf:"varint,11,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	Integrity     string                 `protobuf:"bytes,12,opt,name=integrity,proto3" json:"integrity,omitempty"`
+	OwnApp        bool                   `protobuf:"varint,13,opt,name=own_app,json=ownApp,proto3" json:"own_app,omitempty"`
+	Container     []byte                 `protobuf:"bytes,14,opt,name=container,proto3" json:"container,omitempty"`
+	OwnUnit       bool                   `protobuf:"varint,15,opt,name=own_unit,json=ownUnit,proto3" json:"own_unit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -412,6 +417,41 @@ func (x *Program) GetSha256() string {
 		return x.Sha256
 	}
 	return ""
+}
+
+func (x *Program) GetReplaced() bool {
+	if x != nil {
+		return x.Replaced
+	}
+	return false
+}
+
+func (x *Program) GetIntegrity() string {
+	if x != nil {
+		return x.Integrity
+	}
+	return ""
+}
+
+func (x *Program) GetOwnApp() bool {
+	if x != nil {
+		return x.OwnApp
+	}
+	return false
+}
+
+func (x *Program) GetContainer() []byte {
+	if x != nil {
+		return x.Container
+	}
+	return nil
+}
+
+func (x *Program) GetOwnUnit() bool {
+	if x != nil {
+		return x.OwnUnit
+	}
+	return false
 }
 
 type ProcessID struct {
@@ -719,6 +759,7 @@ type Flow struct {
 	Ended           int64                  `protobuf:"varint,13,opt,name=ended,proto3" json:"ended,omitempty"`
 	PacketsSent     uint64                 `protobuf:"varint,14,opt,name=packets_sent,json=packetsSent,proto3" json:"packets_sent,omitempty"`
 	PacketsReceived uint64                 `protobuf:"varint,15,opt,name=packets_received,json=packetsReceived,proto3" json:"packets_received,omitempty"`
+	Warnings        []*Warning             `protobuf:"bytes,16,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -858,6 +899,13 @@ func (x *Flow) GetPacketsReceived() uint64 {
 	return 0
 }
 
+func (x *Flow) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 type FlowBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Flows         []*Flow                `protobuf:"bytes,1,rep,name=flows,proto3" json:"flows,omitempty"`
@@ -987,6 +1035,7 @@ type RuleProgram struct {
 	Unit          []byte                 `protobuf:"bytes,5,opt,name=unit,proto3" json:"unit,omitempty"`
 	Parent        []byte                 `protobuf:"bytes,6,opt,name=parent,proto3" json:"parent,omitempty"`
 	Sha256        string                 `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Folder        []byte                 `protobuf:"bytes,8,opt,name=folder,proto3" json:"folder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1068,6 +1117,13 @@ func (x *RuleProgram) GetSha256() string {
 		return x.Sha256
 	}
 	return ""
+}
+
+func (x *RuleProgram) GetFolder() []byte {
+	if x != nil {
+		return x.Folder
+	}
+	return nil
 }
 
 type Remote struct {
@@ -1888,6 +1944,7 @@ type Prompt struct {
 	State         string                 `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	Warnings      []*Warning             `protobuf:"bytes,7,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	Scopes        []*Scope               `protobuf:"bytes,8,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	Predecessors  [][]byte               `protobuf:"bytes,9,rep,name=predecessors,proto3" json:"predecessors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1978,6 +2035,13 @@ func (x *Prompt) GetScopes() []*Scope {
 	return nil
 }
 
+func (x *Prompt) GetPredecessors() [][]byte {
+	if x != nil {
+		return x.Predecessors
+	}
+	return nil
+}
+
 type PromptBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Prompts       []*Prompt              `protobuf:"bytes,1,rep,name=prompts,proto3" json:"prompts,omitempty"`
@@ -2030,6 +2094,7 @@ type AnswerRequest struct {
 	Span          int64                  `protobuf:"varint,4,opt,name=span,proto3" json:"span,omitempty"`
 	Scope         *Scope                 `protobuf:"bytes,5,opt,name=scope,proto3" json:"scope,omitempty"`
 	Generation    uint64                 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
+	Like          []byte                 `protobuf:"bytes,7,opt,name=like,proto3" json:"like,omitempty"` // then nothing of action, lifetime, span and scope
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2104,6 +2169,13 @@ func (x *AnswerRequest) GetGeneration() uint64 {
 		return x.Generation
 	}
 	return 0
+}
+
+func (x *AnswerRequest) GetLike() []byte {
+	if x != nil {
+		return x.Like
+	}
+	return nil
 }
 
 type AnswerReply struct {
@@ -3014,7 +3086,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x06device\x18\x04 \x01(\rR\x06device\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x05 \x01(\rR\n" +
-	"generation\"\x85\x02\n" +
+	"generation\"\x91\x03\n" +
 	"\aProgram\x126\n" +
 	"\n" +
 	"executable\x18\x01 \x01(\v2\x16.sekisho.v1.ExecutableR\n" +
@@ -3028,7 +3100,12 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x03app\x18\b \x01(\fR\x03app\x12\x12\n" +
 	"\x04unit\x18\t \x01(\fR\x04unit\x12\x16\n" +
 	"\x06sha256\x18\n" +
-	" \x01(\tR\x06sha256\"3\n" +
+	" \x01(\tR\x06sha256\x12\x1a\n" +
+	"\breplaced\x18\v \x01(\bR\breplaced\x12\x1c\n" +
+	"\tintegrity\x18\f \x01(\tR\tintegrity\x12\x17\n" +
+	"\aown_app\x18\r \x01(\bR\x06ownApp\x12\x1c\n" +
+	"\tcontainer\x18\x0e \x01(\fR\tcontainer\x12\x19\n" +
+	"\bown_unit\x18\x0f \x01(\bR\aownUnit\"3\n" +
 	"\tProcessID\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\rR\x03pid\x12\x14\n" +
 	"\x05start\x18\x02 \x01(\x04R\x05start\"Y\n" +
@@ -3050,7 +3127,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.sekisho.v1.VerdictR\averdict\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\fR\x04name\"\xf8\x03\n" +
+	"\x04name\x18\x04 \x01(\fR\x04name\"\xa9\x04\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x123\n" +
@@ -3067,7 +3144,8 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x05state\x18\f \x01(\tR\x05state\x12\x14\n" +
 	"\x05ended\x18\r \x01(\x03R\x05ended\x12!\n" +
 	"\fpackets_sent\x18\x0e \x01(\x04R\vpacketsSent\x12)\n" +
-	"\x10packets_received\x18\x0f \x01(\x04R\x0fpacketsReceived\"3\n" +
+	"\x10packets_received\x18\x0f \x01(\x04R\x0fpacketsReceived\x12/\n" +
+	"\bwarnings\x18\x10 \x03(\v2\x13.sekisho.v1.WarningR\bwarnings\"3\n" +
 	"\tFlowBatch\x12&\n" +
 	"\x05flows\x18\x01 \x03(\v2\x10.sekisho.v1.FlowR\x05flows\"\x9e\x01\n" +
 	"\x0fActivityRequest\x12\x14\n" +
@@ -3075,7 +3153,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\aprogram\x18\x02 \x01(\fR\aprogram\x12-\n" +
 	"\averdict\x18\x03 \x01(\x0e2\x13.sekisho.v1.VerdictR\averdict\x12\x16\n" +
 	"\x06follow\x18\x04 \x01(\bR\x06follow\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\x05R\x05limit\"\xa9\x01\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\"\xc1\x01\n" +
 	"\vRuleProgram\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\fR\x06script\x12\x18\n" +
@@ -3083,7 +3161,8 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x03app\x18\x04 \x01(\fR\x03app\x12\x12\n" +
 	"\x04unit\x18\x05 \x01(\fR\x04unit\x12\x16\n" +
 	"\x06parent\x18\x06 \x01(\fR\x06parent\x12\x16\n" +
-	"\x06sha256\x18\a \x01(\tR\x06sha256\"\xc8\x01\n" +
+	"\x06sha256\x18\a \x01(\tR\x06sha256\x12\x16\n" +
+	"\x06folder\x18\b \x01(\fR\x06folder\"\xc8\x01\n" +
 	"\x06Remote\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x18\n" +
@@ -3144,7 +3223,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x05Scope\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\fR\x02to\x12\x12\n" +
-	"\x04port\x18\x03 \x01(\rR\x04port\"\x82\x02\n" +
+	"\x04port\x18\x03 \x01(\rR\x04port\"\xa6\x02\n" +
 	"\x06Prompt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -3155,9 +3234,10 @@ const file_sekisho_proto_rawDesc = "" +
 	"\bdeadline\x18\x05 \x01(\x03R\bdeadline\x12\x14\n" +
 	"\x05state\x18\x06 \x01(\tR\x05state\x12/\n" +
 	"\bwarnings\x18\a \x03(\v2\x13.sekisho.v1.WarningR\bwarnings\x12)\n" +
-	"\x06scopes\x18\b \x03(\v2\x11.sekisho.v1.ScopeR\x06scopes\";\n" +
+	"\x06scopes\x18\b \x03(\v2\x11.sekisho.v1.ScopeR\x06scopes\x12\"\n" +
+	"\fpredecessors\x18\t \x03(\fR\fpredecessors\";\n" +
 	"\vPromptBatch\x12,\n" +
-	"\aprompts\x18\x01 \x03(\v2\x12.sekisho.v1.PromptR\aprompts\"\xc5\x01\n" +
+	"\aprompts\x18\x01 \x03(\v2\x12.sekisho.v1.PromptR\aprompts\"\xd9\x01\n" +
 	"\rAnswerRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x13.sekisho.v1.VerdictR\x06action\x12\x1a\n" +
@@ -3166,7 +3246,8 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x05scope\x18\x05 \x01(\v2\x11.sekisho.v1.ScopeR\x05scope\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x06 \x01(\x04R\n" +
-	"generation\"3\n" +
+	"generation\x12\x12\n" +
+	"\x04like\x18\a \x01(\fR\x04like\"3\n" +
 	"\vAnswerReply\x12$\n" +
 	"\x04rule\x18\x01 \x01(\v2\x10.sekisho.v1.RuleR\x04rule\"\xba\x01\n" +
 	"\x05Event\x12*\n" +
@@ -3344,78 +3425,79 @@ var file_sekisho_proto_depIdxs = []int32{
 	3,  // 8: sekisho.v1.Flow.local:type_name -> sekisho.v1.Endpoint
 	3,  // 9: sekisho.v1.Flow.remote:type_name -> sekisho.v1.Endpoint
 	9,  // 10: sekisho.v1.Flow.decision:type_name -> sekisho.v1.Decision
-	10, // 11: sekisho.v1.FlowBatch.flows:type_name -> sekisho.v1.Flow
-	0,  // 12: sekisho.v1.ActivityRequest.verdict:type_name -> sekisho.v1.Verdict
-	6,  // 13: sekisho.v1.Lifetime.process:type_name -> sekisho.v1.ProcessID
-	0,  // 14: sekisho.v1.Rule.action:type_name -> sekisho.v1.Verdict
-	1,  // 15: sekisho.v1.Rule.direction:type_name -> sekisho.v1.Direction
-	13, // 16: sekisho.v1.Rule.program:type_name -> sekisho.v1.RuleProgram
-	14, // 17: sekisho.v1.Rule.remote:type_name -> sekisho.v1.Remote
-	15, // 18: sekisho.v1.Rule.ports:type_name -> sekisho.v1.PortRange
-	16, // 19: sekisho.v1.Rule.lifetime:type_name -> sekisho.v1.Lifetime
-	17, // 20: sekisho.v1.RuleBatch.rules:type_name -> sekisho.v1.Rule
-	17, // 21: sekisho.v1.SaveRuleRequest.rule:type_name -> sekisho.v1.Rule
-	10, // 22: sekisho.v1.Prompt.flow:type_name -> sekisho.v1.Flow
-	24, // 23: sekisho.v1.Prompt.warnings:type_name -> sekisho.v1.Warning
-	25, // 24: sekisho.v1.Prompt.scopes:type_name -> sekisho.v1.Scope
-	26, // 25: sekisho.v1.PromptBatch.prompts:type_name -> sekisho.v1.Prompt
-	0,  // 26: sekisho.v1.AnswerRequest.action:type_name -> sekisho.v1.Verdict
-	25, // 27: sekisho.v1.AnswerRequest.scope:type_name -> sekisho.v1.Scope
-	17, // 28: sekisho.v1.AnswerReply.rule:type_name -> sekisho.v1.Rule
-	26, // 29: sekisho.v1.Event.prompt:type_name -> sekisho.v1.Prompt
-	34, // 30: sekisho.v1.Event.status:type_name -> sekisho.v1.StatusReply
-	10, // 31: sekisho.v1.Event.blocked:type_name -> sekisho.v1.Flow
-	31, // 32: sekisho.v1.StatusReply.kernel:type_name -> sekisho.v1.Kernel
-	32, // 33: sekisho.v1.StatusReply.counters:type_name -> sekisho.v1.Counters
-	33, // 34: sekisho.v1.StatusReply.problems:type_name -> sekisho.v1.Problem
-	1,  // 35: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
-	9,  // 36: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
-	38, // 37: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
-	2,  // 38: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
-	35, // 39: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
-	2,  // 40: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
-	36, // 41: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
-	2,  // 42: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
-	19, // 43: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
-	19, // 44: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
-	21, // 45: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
-	20, // 46: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
-	22, // 47: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
-	2,  // 48: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
-	28, // 49: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
-	2,  // 50: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
-	2,  // 51: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
-	2,  // 52: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
-	2,  // 53: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
-	12, // 54: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
-	37, // 55: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
-	2,  // 56: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
-	40, // 57: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
-	34, // 58: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
-	2,  // 59: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
-	36, // 60: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
-	2,  // 61: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
-	18, // 62: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
-	17, // 63: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
-	17, // 64: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
-	2,  // 65: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
-	2,  // 66: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
-	23, // 67: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
-	27, // 68: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
-	29, // 69: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
-	30, // 70: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
-	30, // 71: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
-	11, // 72: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
-	10, // 73: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
-	10, // 74: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
-	39, // 75: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
-	40, // 76: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
-	2,  // 77: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
-	58, // [58:78] is the sub-list for method output_type
-	38, // [38:58] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	24, // 11: sekisho.v1.Flow.warnings:type_name -> sekisho.v1.Warning
+	10, // 12: sekisho.v1.FlowBatch.flows:type_name -> sekisho.v1.Flow
+	0,  // 13: sekisho.v1.ActivityRequest.verdict:type_name -> sekisho.v1.Verdict
+	6,  // 14: sekisho.v1.Lifetime.process:type_name -> sekisho.v1.ProcessID
+	0,  // 15: sekisho.v1.Rule.action:type_name -> sekisho.v1.Verdict
+	1,  // 16: sekisho.v1.Rule.direction:type_name -> sekisho.v1.Direction
+	13, // 17: sekisho.v1.Rule.program:type_name -> sekisho.v1.RuleProgram
+	14, // 18: sekisho.v1.Rule.remote:type_name -> sekisho.v1.Remote
+	15, // 19: sekisho.v1.Rule.ports:type_name -> sekisho.v1.PortRange
+	16, // 20: sekisho.v1.Rule.lifetime:type_name -> sekisho.v1.Lifetime
+	17, // 21: sekisho.v1.RuleBatch.rules:type_name -> sekisho.v1.Rule
+	17, // 22: sekisho.v1.SaveRuleRequest.rule:type_name -> sekisho.v1.Rule
+	10, // 23: sekisho.v1.Prompt.flow:type_name -> sekisho.v1.Flow
+	24, // 24: sekisho.v1.Prompt.warnings:type_name -> sekisho.v1.Warning
+	25, // 25: sekisho.v1.Prompt.scopes:type_name -> sekisho.v1.Scope
+	26, // 26: sekisho.v1.PromptBatch.prompts:type_name -> sekisho.v1.Prompt
+	0,  // 27: sekisho.v1.AnswerRequest.action:type_name -> sekisho.v1.Verdict
+	25, // 28: sekisho.v1.AnswerRequest.scope:type_name -> sekisho.v1.Scope
+	17, // 29: sekisho.v1.AnswerReply.rule:type_name -> sekisho.v1.Rule
+	26, // 30: sekisho.v1.Event.prompt:type_name -> sekisho.v1.Prompt
+	34, // 31: sekisho.v1.Event.status:type_name -> sekisho.v1.StatusReply
+	10, // 32: sekisho.v1.Event.blocked:type_name -> sekisho.v1.Flow
+	31, // 33: sekisho.v1.StatusReply.kernel:type_name -> sekisho.v1.Kernel
+	32, // 34: sekisho.v1.StatusReply.counters:type_name -> sekisho.v1.Counters
+	33, // 35: sekisho.v1.StatusReply.problems:type_name -> sekisho.v1.Problem
+	1,  // 36: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
+	9,  // 37: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
+	38, // 38: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
+	2,  // 39: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
+	35, // 40: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
+	2,  // 41: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
+	36, // 42: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
+	2,  // 43: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
+	19, // 44: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
+	19, // 45: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
+	21, // 46: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
+	20, // 47: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
+	22, // 48: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
+	2,  // 49: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
+	28, // 50: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
+	2,  // 51: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
+	2,  // 52: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
+	2,  // 53: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
+	2,  // 54: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
+	12, // 55: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
+	37, // 56: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
+	2,  // 57: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
+	40, // 58: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
+	34, // 59: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
+	2,  // 60: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
+	36, // 61: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
+	2,  // 62: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
+	18, // 63: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
+	17, // 64: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
+	17, // 65: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
+	2,  // 66: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
+	2,  // 67: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
+	23, // 68: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
+	27, // 69: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
+	29, // 70: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
+	30, // 71: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
+	30, // 72: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
+	11, // 73: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
+	10, // 74: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
+	10, // 75: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
+	39, // 76: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
+	40, // 77: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
+	2,  // 78: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
+	59, // [59:79] is the sub-list for method output_type
+	39, // [39:59] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_sekisho_proto_init() }
