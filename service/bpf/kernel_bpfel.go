@@ -33,6 +33,13 @@ type kernelArgsEvent struct {
 	Args      [2048]uint8
 }
 
+type kernelAsker struct {
+	_     structs.HostLayout
+	Owner kernelOwner
+	Seq   uint32
+	Pad   uint32
+}
+
 type kernelCloseEvent struct {
 	_               structs.HostLayout
 	Head            kernelEvent
@@ -276,8 +283,11 @@ type kernelProgram struct {
 type kernelQuery struct {
 	_          structs.HostLayout
 	Server     [16]uint8
+	Client     [16]uint8
 	ClientPort uint16
 	Id         uint16
+	Protocol   uint8
+	Pad        [3]uint8
 }
 
 type kernelSeveral uint32

@@ -122,16 +122,30 @@ func fromConversation(c *kernelConversation) flow.Traffic {
 	}
 }
 
-// OwnerOfQuery finds who sent the name lookup that an answer belongs to.
-func (k *Kernel) OwnerOfQuery(server netip.Addr, client uint16, id uint16) (Owner, bool) {
-	q := kernelQuery{Server: server.As16(), ClientPort: client}
+// Asker is who looks a name up.
+type Asker struct {
+	Owner
+	Seq uint32 // of TCP: the sequence number with which it began
+}
+
+// AskerOver finds who sent the name lookup over UDP that an answer with this id belongs to.
+func (k *Kernel) AskerOver(client, server netip.AddrPort, id uint16) (Asker, bool) {
 	// The id is kept as it is on the wire.
-	q.Id = binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, id))
-	var o kernelOwner
-	if err := k.objs.Queries.Lookup(&q, &o); err != nil {
-		return Owner{}, false
+	return k.asker(flow.UDP, client, server, binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, id)))
+}
+
+// AskerBehind finds who made a connection to a name server.
+func (k *Kernel) AskerBehind(client, server netip.AddrPort) (Asker, bool) {
+	return k.asker(flow.TCP, client, server, 0)
+}
+
+func (k *Kernel) asker(p flow.Protocol, client, server netip.AddrPort, id uint16) (Asker, bool) {
+	q := kernelQuery{Server: server.Addr().As16(), Client: client.Addr().As16(), ClientPort: client.Port(), Protocol: uint8(p), Id: id}
+	var a kernelAsker
+	if err := k.objs.Queries.Lookup(&q, &a); err != nil {
+		return Asker{}, false
 	}
-	return fromOwner(&o), true
+	return Asker{fromOwner(&a.Owner), a.Seq}, true
 }
 
 // head makes the key under which the classifier keeps a packet's owner: its first 64

@@ -18,8 +18,8 @@ import (
 const Length = 4096
 
 const (
-	headBytes = 256  // enough for every header that is looked at
-	allBytes  = 9000 // answers to name lookups are read whole
+	headBytes = 256   // enough for every header that is looked at
+	allBytes  = 65535 // answers to name lookups are read whole
 )
 
 // ErrQueueInUse means that another program listens on the queue.

@@ -78,6 +78,7 @@ func Run(ctx context.Context, c Config) error {
 	defer kernel.Close()
 	s := &service{Config: c, scope: scope, tag: tag, kernel: kernel, names: names.NewCache(), clock: engine.SystemClock()}
 	s.others = newNamespaces(s)
+	s.streams = names.NewStreams(s.began)
 	if err := s.watch(); err != nil {
 		return err
 	}
@@ -116,6 +117,7 @@ type service struct {
 	tag     string
 	kernel  *bpf.Kernel
 	names   *names.Cache
+	streams *names.Streams // the reader's of answers alone
 	clock   engine.Clock
 	who     *process.Tracker
 	engine  *engine.Engine
@@ -182,7 +184,7 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
 		Control: bpf.Control{Netns: cookie, All: s.scope.All}, Forwarded: s.forwarded(),
 		Facts: s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
-		Clock:    s.clock,
+		Clock: s.clock, Resolvers: names.NewResolvers("/").Servers,
 		Recalled: &early.rules,
 	})
 	if err != nil {
@@ -254,6 +256,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	covered.Wait()
 	g.Go(func() error { return devices.run(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
+	g.Go(func() error { return s.hearResolved(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.others.run(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
@@ -280,22 +283,6 @@ func (s *service) stopped(db *store.Store) error {
 		return err
 	}
 	return release(s.tag)
-}
-
-// forgetNames takes back what was decided by names that are out of date.
-func (s *service) forgetNames(ctx context.Context) error {
-	t := time.NewTicker(time.Minute)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-t.C:
-			for program, addrs := range s.names.Expire(now) {
-				s.engine.NamesChanged(program, addrs)
-			}
-		}
-	}
 }
 
 func (s *service) cgroup() string {

@@ -7,8 +7,6 @@ import (
 
 	"sekisho/app/flow"
 	"sekisho/service/bpf"
-	"sekisho/service/capture"
-	"sekisho/service/names"
 	"sekisho/service/process"
 )
 
@@ -41,37 +39,6 @@ func (e events) Flow(f bpf.Flow) {
 		e.s.others.refused(processes)
 	}
 	e.s.engine.Decided(f)
-}
-
-// learn keeps the name in an answer for the program that asked, and takes back decisions
-// that came from another name, before that program gets to see it.
-func (s *service) learn(p *capture.Packet) {
-	defer func() {
-		if err := p.Accept(); err != nil {
-			s.Log.Debug("a name's answer went without its verdict", "err", err)
-		}
-	}()
-	r, err := names.Decode(p.Payload)
-	if err != nil || len(r.Answer.Addrs) == 0 {
-		return
-	}
-	o, ok := s.kernel.OwnerOfQuery(r.Server.Addr(), r.Client.Port(), r.ID)
-	if !ok {
-		return // nobody whom we watch asked that
-	}
-	if err := s.kernel.Drain(events{s}); err != nil {
-		s.Log.Error("kernel events are not read", "err", err)
-	}
-	if !s.engine.Believes(r.Server.Addr(), o.Cookie) {
-		return
-	}
-	who := s.engine.Who(o)
-	if who.Path == "" {
-		return
-	}
-	if changed := s.names.Learn(who.Key(), r.Answer, time.Now()); len(changed) > 0 {
-		s.engine.NamesChanged(who.Key(), changed)
-	}
 }
 
 // netnsCookie names the network namespace that the service is in.

@@ -82,6 +82,7 @@ func (t Table) Apply() error {
 	add(out, program(t.Classifier.Blocked), jump("refuse"))
 	add(out, t.queue(t.Queue, false))
 
+	add(in, protocol(unix.IPPROTO_TCP), sourcePort(53), program(t.Classifier.Answer), t.queue(t.Answers, true))
 	// What answers our own SYN needs no question: who sent that had one.
 	add(in, protocol(unix.IPPROTO_TCP), flagsNot(0x12, 0x02), accept())
 	add(in, protocol(unix.IPPROTO_UDP), sourcePort(53), program(t.Classifier.Answer), t.queue(t.Answers, true))

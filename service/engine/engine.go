@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -17,8 +18,8 @@ import (
 	"sekisho/service/traffic"
 )
 
-// Config is what an Engine needs; every field but Clock, Resolvers and
-// Recalled is required.
+// Config is what an Engine needs; every field but Clock and Recalled is
+// required.
 type Config struct {
 	Kernel    Kernel
 	Sockets   Sockets
@@ -30,8 +31,8 @@ type Config struct {
 	Clock     Clock
 	// Drain hands over the kernel's events that wait, before a packet is judged.
 	Drain func() error
-	// Resolvers lists the name servers that the system uses; nil: those of /etc/resolv.conf.
-	Resolvers func() []Resolver
+	// Resolvers lists the name servers that the system uses, without a zone.
+	Resolvers func() []netip.Addr
 	Control   bpf.Control // scope and namespace; the engine fills in the rest
 	Forwarded bool        // what passes through this machine is filtered
 	Facts     api.Kernel  // shown in status
@@ -91,16 +92,12 @@ type Engine struct {
 	audience      map[*listener]struct{}
 	followed      map[*follower]struct{}
 	lan           lanCache
-	resolver      resolverCache
 }
 
 // New makes an engine from what the store remembers. It changes nothing in the kernel.
 func New(c Config) (*Engine, error) {
 	if c.Clock == nil {
 		c.Clock = SystemClock()
-	}
-	if c.Resolvers == nil {
-		c.Resolvers = SystemResolvers
 	}
 	now := time.Now()
 	e := &Engine{

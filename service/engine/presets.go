@@ -1,12 +1,8 @@
 package engine
 
 import (
-	"bufio"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
-	"time"
 
 	"sekisho/app/flow"
 	"sekisho/service/traffic"
@@ -36,7 +32,7 @@ func (e *Engine) preset(f *flow.Flow) string {
 		return presetKernel
 	case f.Protocol == flow.UDP && f.Process.UID == 0 && (f.Remote.Port == 67 && f.Local.Port == 68 || f.Remote.Port == 547 && f.Local.Port == 546) && e.presetOn(presetDHCP):
 		return presetDHCP
-	case f.Direction == flow.Out && f.Remote.Port == 53 && (f.Protocol == flow.UDP || f.Protocol == flow.TCP) && e.resolver.has(a, e.c.Resolvers) && e.presetOn(presetResolver):
+	case f.Direction == flow.Out && f.Remote.Port == 53 && (f.Protocol == flow.UDP || f.Protocol == flow.TCP) && e.isResolver(a) && e.presetOn(presetResolver):
 		return presetResolver
 	}
 	return ""
@@ -52,58 +48,21 @@ func (e *Engine) presetOn(name string) bool {
 	return !slices.Contains(e.settings.DisabledPresets, name)
 }
 
-// Resolver is the address of a name server.
-type Resolver = netip.Addr
-
-// SystemResolvers reads the name servers of /etc/resolv.conf; the C library asks the
-// local machine if it names none (resolv.conf(5)).
-func SystemResolvers() []Resolver {
-	local := []Resolver{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
-	f, err := os.Open("/etc/resolv.conf")
-	if err != nil {
-		return local
-	}
-	defer f.Close()
-	var found []Resolver
-	s := bufio.NewScanner(f)
-	for s.Scan() {
-		w := strings.Fields(s.Text())
-		if len(w) < 2 || w[0] != "nameserver" {
-			continue
-		}
-		if a, err := netip.ParseAddr(w[1]); err == nil {
-			found = append(found, a.Unmap().WithZone(""))
-		}
-	}
-	if len(found) == 0 {
-		return local
-	}
-	return found
-}
-
 // Believes reports whether an answer of a name server names addresses for the program
 // that asked there through a socket. Anybody can run a name server that says anything:
 // the system's are believed, and one that a rule or a person let this program ask. It may
 // be called from any goroutine.
-func (e *Engine) Believes(server netip.Addr, cookie uint64) bool {
+func (e *Engine) Believes(over flow.Protocol, server netip.Addr, cookie uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	server = server.Unmap()
-	if e.resolver.has(server, e.c.Resolvers) {
+	if e.isResolver(server) {
 		return true
 	}
-	f := e.live.Get(traffic.Key{Cookie: cookie, Protocol: flow.UDP, Remote: netip.AddrPortFrom(server, 53)})
+	f := e.live.Get(traffic.Key{Cookie: cookie, Protocol: over, Remote: netip.AddrPortFrom(server, 53)})
 	return f != nil && f.Decision.Verdict == flow.Allow && f.Decision.By.Kind != flow.ByMode
 }
 
-type resolverCache struct {
-	read time.Time
-	list []Resolver
-}
-
-func (c *resolverCache) has(a netip.Addr, read func() []Resolver) bool {
-	if time.Since(c.read) > 2*time.Second {
-		c.list, c.read = read(), time.Now()
-	}
-	return slices.Contains(c.list, a.WithZone(""))
+func (e *Engine) isResolver(a netip.Addr) bool {
+	return slices.Contains(e.c.Resolvers(), a.WithZone(""))
 }

@@ -50,8 +50,8 @@ func newWorld(t testing.TB) *world {
 	w.e, err = New(Config{
 		Kernel: w.kernel, Sockets: w.sockets, Processes: w.processes, Packages: noPackages{}, Names: w.names, Store: memory{db},
 		Log: slog.New(slog.DiscardHandler), Drain: func() error { return nil }, Control: bpf.Control{All: true},
-		Resolvers: func() []Resolver {
-			return []Resolver{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("127.0.0.53")}
+		Resolvers: func() []netip.Addr {
+			return []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("127.0.0.53")}
 		},
 	})
 	if err != nil {

@@ -7,13 +7,19 @@
 #pragma once
 #include "hooks.h"
 
-/* Remembers who asked which name server, so that the answer is learnt for that program. */
-static __always_inline void note_query(struct __sk_buff *skb, const struct packet *p, const struct owner *o)
+/* Remembers who asks which name server, so that the answer is learnt for that program: of
+ * TCP who connects there. */
+static __always_inline void note_query(struct __sk_buff *skb, const struct packet *p, struct asker *a)
 {
-	struct query q = { .client_port = p->source_port };
+	if (p->port != 53 || p->later || (p->protocol != PROTO_UDP && p->protocol != PROTO_TCP))
+		return;
+	struct query q = { .client_port = p->source_port, .protocol = p->protocol };
 	__builtin_memcpy(q.server, p->address, 16);
-	if (!bpf_skb_load_bytes(skb, p->transport + 8, &q.id, 2))
-		bpf_map_update_elem(&queries, &q, o, BPF_ANY);
+	__builtin_memcpy(q.client, p->source, 16);
+	if (p->protocol == PROTO_UDP ? bpf_skb_load_bytes(skb, p->transport + 8, &q.id, 2) : is_synack(p))
+		return;
+	a->seq = p->seq;
+	bpf_map_update_elem(&queries, &q, a, BPF_ANY);
 }
 
 static __always_inline bool scope_is_all(void)
@@ -84,7 +90,7 @@ static __always_inline bool goes_on_leaving(struct __sk_buff *skb)
 		return false;
 	}
 	/* Who sends a datagram is in the call. */
-	return s->first.protocol == PROTO_TCP || (s->first.protocol == PROTO_UDP && s->first.port != 53 && first_is_ours(s));
+	return s->first.port != 53 && (s->first.protocol == PROTO_TCP || (s->first.protocol == PROTO_UDP && first_is_ours(s)));
 }
 
 /* Asked before it is looked up whether a socket is in scope, where only some are. */
@@ -98,11 +104,10 @@ SEC("socket") int allowed(struct __sk_buff *skb)
 	if (goes_on_leaving(skb))
 		return 1;
 	struct packet p = {};
-	struct owner o = {};
-	if (departure(skb, &p, &o) != ALLOW)
+	struct asker a = {};
+	if (departure(skb, &p, &a.owner) != ALLOW)
 		return 0;
-	if (p.protocol == PROTO_UDP && p.port == 53)
-		note_query(skb, &p, &o);
+	note_query(skb, &p, &a);
 	return 1;
 }
 
@@ -142,12 +147,11 @@ static __noinline int keep_held(struct __sk_buff *skb, const struct packet *p, c
 SEC("socket") int blocked(struct __sk_buff *skb)
 {
 	struct packet p = {};
-	struct owner o = {};
-	if (departure(skb, &p, &o) == BLOCK)
+	struct asker a = {};
+	if (departure(skb, &p, &a.owner) == BLOCK)
 		return 1;
-	keep_held(skb, &p, &o);
-	if (p.protocol == PROTO_UDP && p.port == 53)
-		note_query(skb, &p, &o);
+	keep_held(skb, &p, &a.owner);
+	note_query(skb, &p, &a);
 	return 0;
 }
 
@@ -288,11 +292,12 @@ SEC("socket") int passes_not(struct __sk_buff *skb)
 SEC("socket") int answer(struct __sk_buff *skb)
 {
 	struct packet p = {};
-	if (read_packet(skb, &p) || p.protocol != PROTO_UDP || p.source_port != 53)
+	if (read_packet(skb, &p) || p.later || p.source_port != 53 || (p.protocol != PROTO_UDP && p.protocol != PROTO_TCP))
 		return 0;
-	struct query q = { .client_port = p.port };
+	struct query q = { .client_port = p.port, .protocol = p.protocol };
 	__builtin_memcpy(q.server, p.source, 16);
-	if (bpf_skb_load_bytes(skb, p.transport + 8, &q.id, 2))
+	__builtin_memcpy(q.client, p.address, 16);
+	if (p.protocol == PROTO_UDP && bpf_skb_load_bytes(skb, p.transport + 8, &q.id, 2))
 		return 0;
 	return bpf_map_lookup_elem(&queries, &q) != 0;
 }

@@ -153,7 +153,13 @@ struct exact { __u64 generation; __u32 verdict; __u32 pad; };
 struct head { __u8 bytes[HEAD]; };
 struct held_packet { struct owner owner; __u64 when; };
 
-struct query { __u8 server[16]; __u16 client_port; __u16 id; };
+/* A lookup of a name: over UDP by its number, over TCP by its connection (the number is 0). */
+struct query { __u8 server[16], client[16]; __u16 client_port; __u16 id; __u8 protocol, pad[3]; };
+struct asker {
+	struct owner owner;
+	__u32 seq; /* of TCP: with which number it began */
+	__u32 pad;
+};
 
 enum control_flag { SCOPE_ALL = 1, DHCP = 2 }; /* DHCP: root's client passes without being asked about */
 struct control {
