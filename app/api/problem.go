@@ -23,6 +23,8 @@ const (
 	ProblemNotSaved       = "not-saved"
 	ProblemEndedNotSaved  = "ended-not-saved"
 	ProblemKernel         = "kernel"
+	ProblemWriters        = "writers"  // the error
+	ProblemPackages       = "packages" // the error
 	// By what program, where that is known: the value.
 	ProblemTableChangedBy   = "table-changed-by"
 	ProblemTableRemovedBy   = "table-removed-by"
@@ -60,6 +62,8 @@ var problems = map[string]struct{ what, do string }{
 	ProblemMissedNotSaved:   {"Missed questions are not saved: $", makeRoom},
 	ProblemNotSaved:         {"What was decided lately is not saved: $", makeRoom},
 	ProblemEndedNotSaved:    {"Rules that have ended are still on the disk: $", "Make room on the disk; they decide nothing meanwhile."},
+	ProblemWriters:          {"Who writes a program's file is not seen: $", "Warnings of programs that a browser or a new program saved are missing; everything else works."},
+	ProblemPackages:         {"Which packages are installed is not known: $", "Rules for packages may match nothing until that is mended."},
 	ProblemKernel:           {"The kernel does not take decisions: $", restart},
 }
 

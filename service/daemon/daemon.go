@@ -113,18 +113,20 @@ type early struct {
 // service is the running parts.
 type service struct {
 	Config
-	scope   enforce.Scope
-	tag     string
-	kernel  *bpf.Kernel
-	names   *names.Cache
-	streams *names.Streams // the reader's of answers alone
-	clock   engine.Clock
-	who     *process.Tracker
-	engine  *engine.Engine
-	server  *server.Server
-	table   enforce.Table
-	queue   *capture.Queue
-	answers *capture.Queue
+	scope    enforce.Scope
+	tag      string
+	kernel   *bpf.Kernel
+	names    *names.Cache
+	streams  *names.Streams // the reader's of answers alone
+	clock    engine.Clock
+	who      *process.Tracker
+	packages *process.Packages
+	writers  *process.Writers
+	engine   *engine.Engine
+	server   *server.Server
+	table    enforce.Table
+	queue    *capture.Queue
+	answers  *capture.Queue
 	// receivers finds whose a packet is that arrives; the queue's reader alone uses it.
 	receivers *enforce.Lookup
 	others    *namespaces
@@ -136,7 +138,8 @@ type service struct {
 // told it anything the kernel holds whatever it sees.
 func (s *service) watch() error {
 	first := s.kernel.FirstStart()
-	s.who = process.New(process.Config{Exited: func(id flow.ProcessID) {
+	s.packages, s.writers = process.NewPackages(""), process.NewWriters()
+	s.who = process.New(process.Config{Packages: s.packages, Writers: s.writers, Exited: func(id flow.ProcessID) {
 		if s.engine != nil {
 			s.engine.Exited(id)
 		}
@@ -180,7 +183,7 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 		return err
 	}
 	s.engine, err = engine.New(engine.Config{
-		Kernel: s.kernel, Sockets: sockets{}, Processes: s.who, Packages: process.NewPackages(""), Names: s.names, Store: memory{db}, Log: s.Log,
+		Kernel: s.kernel, Sockets: sockets{}, Processes: s.who, Packages: s.packages, Names: s.names, Store: memory{db}, Log: s.Log,
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
 		Control: bpf.Control{Netns: cookie, All: s.scope.All}, Forwarded: s.forwarded(),
 		Facts: s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
@@ -261,6 +264,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.others.run(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
 	s.ready(ctx)
+	g.Go(func() error { return s.knowFiles(ctx) }) // nothing of it is needed to be ready
 	return g.Wait()
 }
 

@@ -49,7 +49,7 @@ func (e *Engine) Answer(_ context.Context, id string, a prompt.Answer) (*rule.Ru
 	e.counters.Answered++
 	if r != nil {
 		if f := q.Flow; r.Action == rule.Allow && f.Process != nil {
-			e.approve(f.Process.Path, approval{Executable: f.Process.Executable})
+			e.approve(f.Process.Path, approvalOf(f.Process))
 		}
 		e.replaceSet(append(e.rules(), *r))
 	}

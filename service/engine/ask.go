@@ -2,12 +2,7 @@ package engine
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"sekisho/app/api"
 	"sekisho/app/flow"
@@ -62,12 +57,6 @@ func (e *Engine) hold(w *waitingFlow, h Held) {
 	w.held = append(w.held, h)
 }
 
-// look finds out what a person should know of a flow, where it takes time.
-func (e *Engine) look(f *flow.Flow) *facts {
-	f.Process = e.withPackage(f.Process)
-	return &facts{warnings(f)}
-}
-
 // ask lets a flow wait for a person's answer.
 func (e *Engine) ask(f *flow.Flow, p Packet, seen *facts) {
 	finish := func(d flow.Decision) {
@@ -91,7 +80,7 @@ func (e *Engine) ask(f *flow.Flow, p Packet, seen *facts) {
 	if f.ID == "" {
 		f.ID = e.newID()
 	}
-	f.Decision = flow.Decision{Verdict: flow.Waiting}
+	f.Decision, f.Warnings = flow.Decision{Verdict: flow.Waiting}, seen.warnings
 	w := &waitingFlow{flow: *f, owner: p.Owner, refused: p.Held == nil, deadline: time.Now().Add(e.settings.Deadline)}
 	e.hold(w, p.Held)
 	if q == nil {
@@ -119,7 +108,7 @@ func (e *Engine) question(f *flow.Flow, key prompt.Key, seen *facts) *question {
 	q := &question{
 		Prompt: prompt.Prompt{
 			ID: e.newID(), Generation: 1, Flow: *f, State: prompt.Waiting,
-			Warnings: seen.warnings, Scopes: prompt.Scopes(*f),
+			Warnings: seen.warnings, Scopes: prompt.Scopes(*f), Predecessors: seen.predecessors,
 		},
 		key: key, flows: map[traffic.Key]*waitingFlow{},
 	}
@@ -161,21 +150,6 @@ func (e *Engine) roomForQuestion(f *flow.Flow) bool {
 	}
 	e.gone(oldest)
 	return true
-}
-
-// withPackage adds what is worth a look into the package database only when somebody is
-// to be asked.
-func (e *Engine) withPackage(p *flow.Process) *flow.Process {
-	if !p.IsFile() {
-		return p
-	}
-	name := e.c.Packages.Of(p.Path)
-	if name == "" || p.Package != "" {
-		return p
-	}
-	q := *p
-	q.Package = name
-	return &q
 }
 
 // unattended says what happens when nobody is there who could answer.
@@ -322,50 +296,4 @@ func (e *Engine) gaveUp(w *waitingFlow) {
 	} else {
 		e.miss(q, prompt.GaveUp)
 	}
-}
-
-// warnings are the facts that should make a person look twice.
-func warnings(f *flow.Flow) []prompt.Warning {
-	var all []prompt.Warning
-	warn := func(code, text, value string) {
-		all = append(all, prompt.Warning{Code: code, Text: text, Value: value})
-	}
-	p := f.Process
-	if !p.IsFile() {
-		return nil
-	}
-	if f.Direction == flow.Out && f.Remote.Name == "" && f.Remote.Addr.IsGlobalUnicast() && !f.Remote.Addr.IsPrivate() {
-		warn(prompt.WarnNoName, "It connects to a bare address that it never looked up", "")
-	}
-	if p.Inline {
-		warn(prompt.WarnInlineCode, "It runs code from its command line or input, not from a file", "")
-	}
-	if p.Replaced {
-		warn(prompt.WarnReplaced, "Another file than the one that was allowed is in the program's place", p.Path)
-	}
-	s, err := os.Stat(p.Path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		warn(prompt.WarnDeleted, "The program's file is gone", p.Path)
-	case err == nil && time.Since(s.ModTime()) < 24*time.Hour && changedLately(s):
-		warn(prompt.WarnFresh, "The program's file changed within the last day", p.Path)
-	}
-	if dir := filepath.Dir(p.Path); p.UID != 0 && writableBy(dir, p.UID) {
-		warn(prompt.WarnWritableFolder, "The program is in a folder that its user can write to", dir)
-	}
-	return all
-}
-
-func changedLately(s os.FileInfo) bool {
-	t, ok := s.Sys().(*syscall.Stat_t)
-	return !ok || time.Since(time.Unix(t.Ctim.Sec, t.Ctim.Nsec)) < 24*time.Hour
-}
-
-// writableBy reports whether an ordinary account may put files into dir.
-func writableBy(dir string, uid uint32) bool {
-	var s unix.Stat_t
-	if unix.Stat(dir, &s) != nil {
-		return false
-	}
-	return s.Uid == uid && s.Mode&0o200 != 0 || s.Mode&0o002 != 0
 }

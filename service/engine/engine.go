@@ -249,7 +249,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.letGo()
 			<-saved
 			e.aside.end()
-			e.sumApproved()
+			e.completeApproved()
 			e.save()
 			return nil
 		case <-drain.C:
@@ -291,7 +291,7 @@ func (e *Engine) keepSaving(ctx context.Context) {
 			continue
 		case <-t.C:
 		}
-		e.sumApproved()
+		e.completeApproved()
 		e.save()
 		e.tellTraffic()
 		e.lookForLost()

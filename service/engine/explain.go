@@ -23,7 +23,7 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 		f.Process = processOf(f.Process.Path)
 	} else if exe, err := e.c.Kernel.Identify(f.Process.Path); err == nil {
 		f.Process.Executable = exe
-		f.Process = e.prove(e.withSum(f.Process))
+		f.Process = e.ofFile(e.withPackage(f.Process))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

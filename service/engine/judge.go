@@ -23,7 +23,7 @@ func (e *Engine) judge(p Packet) {
 	f := flowOf(p, process)
 	if e.needsFile(process) {
 		if !e.aside.do(func() { // a large file must not hold up the others
-			f.Process = e.prove(e.withSum(process))
+			f.Process = e.ofFile(process)
 			e.settle(&f, p)
 		}) {
 			e.drop(p)
@@ -59,7 +59,10 @@ func (e *Engine) drop(p Packet) {
 }
 
 // facts are what a person should know of a flow, beside the flow.
-type facts struct{ warnings []prompt.Warning }
+type facts struct {
+	warnings     []prompt.Warning
+	predecessors []string
+}
 
 // pass takes a flow on from its name. Without facts nobody can be asked: it then does
 // nothing and returns false if somebody must be.
@@ -186,7 +189,7 @@ func (e *Engine) name(f *flow.Flow) {
 func (e *Engine) needsFile(p *flow.Process) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return p.IsFile() && (!e.provenHere(p.Executable, p.Path) || e.needsSum(p))
+	return p.IsFile() && (!e.provenHere(p.Executable, p.Path) || e.needsSum(p) || e.needsIntegrity(p))
 }
 
 func (e *Engine) needsSum(p *flow.Process) bool {

@@ -55,11 +55,18 @@ type Processes interface {
 	Running(path string) []flow.ProcessID
 	Sum(path string, exe flow.Executable) (string, error)
 	Prune(now time.Time)
+	// Provenance is where p's file came from; disks may be slow.
+	Provenance(p *flow.Process) flow.Provenance
 }
 
 // Packages tells which package installed a program. process.Packages is one.
 type Packages interface {
 	Of(path string) string
+	// Check tells whether the file that runs is what its package installed; it may read
+	// the whole file.
+	Check(path string, exe flow.Executable) flow.Integrity
+	// Any reports whether this system has packages that are known.
+	Any() bool
 }
 
 // Names says to whom. names.Cache is one.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
@@ -17,25 +18,19 @@ import (
 
 // A rule names a program by its path, but a path proves nothing: a user can show any file
 // at any path in a namespace of their own, and put another file in a program's place.
-// So the file that was executed must be the one that everybody sees at that path. In
-// folders that the system's packages fill that is enough: only root puts files there.
-// Elsewhere it must also be a file that was there when a rule was made for it, by its
-// identity or by what is in it; another one asks again.
+// So the file that was executed must be the one that everybody sees at that path, and one
+// that was there when a rule was made for it, by its identity or by what is in it; or the
+// package that had it must have put the new one there. Another one asks again.
 
 // proofs is what is known of files at paths. It is guarded by the engine's mutex.
 type proofs struct {
 	seen     map[flow.Executable]string    // files that were found at the path that they run by
 	missed   map[flow.Executable]time.Time // those that were not, and when
 	named    map[string]bool               // paths that rules allow
+	modified map[flow.Executable]bool      // those that are not what their packages installed
 	noSum    map[flow.Executable]bool      // files that can't be read
 	approved map[string][]approval         // by path, the latest last
 	unsaved  map[string]bool               // shards of approved
-}
-
-// approval is a file for which a person made a rule, or which was there first.
-type approval struct {
-	Executable flow.Executable
-	SHA256     string `json:",omitempty"` // made later: it takes time
 }
 
 const (
@@ -46,11 +41,13 @@ const (
 func newProofs() proofs {
 	return proofs{
 		seen: map[flow.Executable]string{}, missed: map[flow.Executable]time.Time{}, noSum: map[flow.Executable]bool{},
+		modified: map[flow.Executable]bool{},
 		approved: map[string][]approval{}, unsaved: map[string]bool{},
 	}
 }
 
-// packaged reports whether only root puts files at path: packages and administrators.
+// packaged reports whether only root puts files at path: packages and administrators. On a
+// system whose packages are not known that is all that can be said of an update.
 func packaged(path string) bool {
 	if strings.HasPrefix(path, "/usr/local/") {
 		return false
@@ -70,7 +67,7 @@ func packaged(path string) bool {
 // prove reports whether rules for p's path are about the file that p runs, and sets
 // Replaced if not. It may read the whole file; mu is not held.
 func (e *Engine) prove(p *flow.Process) *flow.Process {
-	if !p.IsFile() || e.proven(p.Executable, p.Path) || e.sameSum(p) {
+	if !p.IsFile() || e.proven(p.Executable, p.Path) || e.vouched(p) || e.sameSum(p) {
 		return p
 	}
 	q := *p
@@ -95,9 +92,6 @@ func (e *Engine) proven(exe flow.Executable, path string) bool {
 		return false
 	}
 	e.proofs.seen[exe] = path
-	if e.proofs.named[path] && len(e.proofs.approved[path]) == 0 {
-		e.approve(path, approval{Executable: exe})
-	}
 	return e.provenHere(exe, path)
 }
 
@@ -106,6 +100,7 @@ func (p *proofs) looked(exe flow.Executable, path string) bool {
 	if len(p.seen)+len(p.missed) > maxSeen {
 		clear(p.seen)
 		clear(p.missed)
+		clear(p.modified)
 	}
 	return p.seen[exe] == path || time.Since(p.missed[exe]) < time.Second
 }
@@ -116,7 +111,7 @@ func (e *Engine) provenHere(exe flow.Executable, path string) bool {
 	if slices.ContainsFunc(versions, func(a approval) bool { return a.Executable == exe }) {
 		return true
 	}
-	return e.proofs.seen[exe] == path && (len(versions) == 0 || packaged(path))
+	return e.proofs.seen[exe] == path && len(versions) == 0 && !e.proofs.named[path]
 }
 
 // sameSum reports whether a file that is new at its path has the content of one that
@@ -137,18 +132,21 @@ func (e *Engine) sameSum(p *flow.Process) bool {
 	if !slices.ContainsFunc(e.proofs.approved[p.Path], func(a approval) bool { return a.SHA256 == sum }) {
 		return false
 	}
-	e.approve(p.Path, approval{p.Executable, sum})
+	e.approve(p.Path, approval{Executable: p.Executable, SHA256: sum})
 	return true
 }
 
 // approve remembers that the rules for path are about a file too. It is called with mu held.
 func (e *Engine) approve(path string, a approval) {
-	if !(flow.Program{Path: path}).IsFile() || a.Executable.IsZero() || e.proofs.seen[a.Executable] == path && packaged(path) {
-		return // what is there counts by itself
+	if !(flow.Program{Path: path}).IsFile() || a.Executable.IsZero() {
+		return
 	}
 	list := slices.DeleteFunc(e.proofs.approved[path], func(b approval) bool {
-		if b.Executable == a.Executable && a.SHA256 == "" {
-			a.SHA256 = b.SHA256
+		if b.Executable == a.Executable {
+			a.SHA256 = cmp.Or(a.SHA256, b.SHA256)
+			if !a.Known {
+				a.Known, a.Package, a.Modified = b.Known, b.Package, b.Modified
+			}
 		}
 		return b.Executable == a.Executable || a.SHA256 != "" && b.SHA256 == a.SHA256
 	})
@@ -170,7 +168,7 @@ func (e *Engine) adopt(there map[string]flow.Executable) {
 	e.proofs.named = named
 	for path, exe := range there {
 		e.proofs.seen[exe] = path
-		if named[path] && len(e.proofs.approved[path]) == 0 {
+		if named[path] && len(e.proofs.approved[path]) == 0 && !e.proofs.modified[exe] {
 			e.approve(path, approval{Executable: exe})
 		}
 	}
@@ -191,10 +189,11 @@ func (e *Engine) approveRule(r *rule.Rule) {
 	if err != nil {
 		return // not there yet: the first one that comes counts
 	}
+	a := e.approvalAt(r.Program.Path, exe)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.proofs.seen[exe] = r.Program.Path
-	e.approve(r.Program.Path, approval{Executable: exe})
+	e.approve(r.Program.Path, a)
 }
 
 // Approvals are kept in a few documents, so that one of them is never large.
@@ -240,35 +239,4 @@ func (e *Engine) saveProofs() {
 			e.mu.Unlock()
 		}
 	}
-}
-
-// sumApproved makes the checksums that are missing, for a moment.
-func (e *Engine) sumApproved() {
-	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
-		e.mu.Lock()
-		path, exe := e.proofs.withoutSum()
-		e.mu.Unlock()
-		if path == "" {
-			return
-		}
-		sum, err := e.c.Processes.Sum(path, exe)
-		e.mu.Lock()
-		if err != nil {
-			e.proofs.noSum[exe] = true
-		} else {
-			e.approve(path, approval{exe, sum})
-		}
-		e.mu.Unlock()
-	}
-}
-
-func (p *proofs) withoutSum() (string, flow.Executable) {
-	for path, list := range p.approved {
-		for _, a := range list {
-			if a.SHA256 == "" && !p.noSum[a.Executable] {
-				return path, a.Executable
-			}
-		}
-	}
-	return "", flow.Executable{}
 }

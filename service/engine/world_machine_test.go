@@ -55,10 +55,36 @@ func (p *fakeProcesses) Sum(string, flow.Executable) (string, error) {
 	return "", errors.ErrUnsupported
 }
 func (p *fakeProcesses) Prune(time.Time) {}
+func (p *fakeProcesses) Provenance(q *flow.Process) flow.Provenance {
+	return flow.Provenance{File: q.Path, Package: q.Package}
+}
 
-type noPackages struct{}
+// fakePackages is what is installed: each file's package, and those that were modified.
+type fakePackages struct {
+	mu       sync.Mutex
+	of       map[string]string
+	modified map[flow.Executable]bool
+}
 
-func (noPackages) Of(string) string { return "" }
+func (p *fakePackages) Of(path string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of[path]
+}
+
+func (p *fakePackages) Check(path string, exe flow.Executable) flow.Integrity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.of[path] == "":
+		return flow.UnknownIntegrity
+	case p.modified[exe]:
+		return flow.Modified
+	}
+	return flow.Intact
+}
+
+func (p *fakePackages) Any() bool { return true }
 
 // memory is the store as the engine sees it.
 type memory struct{ *store.Store }

@@ -27,6 +27,7 @@ type world struct {
 	kernel    *fakeKernel
 	sockets   *fakeSockets
 	processes *fakeProcesses
+	packages  *fakePackages
 	names     *names.Cache
 	dir       string
 	pids      uint32
@@ -46,9 +47,10 @@ func newWorld(t testing.TB) *world {
 			files: map[string]flow.Executable{}, gone: map[uint64]bool{}, counted: map[counted]flow.Traffic{}, owners: map[uint64]bpf.Owner{},
 		},
 		sockets: &fakeSockets{}, processes: &fakeProcesses{map[flow.ProcessID]*flow.Process{}},
+		packages: &fakePackages{of: map[string]string{}, modified: map[flow.Executable]bool{}},
 	}
 	w.e, err = New(Config{
-		Kernel: w.kernel, Sockets: w.sockets, Processes: w.processes, Packages: noPackages{}, Names: w.names, Store: memory{db},
+		Kernel: w.kernel, Sockets: w.sockets, Processes: w.processes, Packages: w.packages, Names: w.names, Store: memory{db},
 		Log: slog.New(slog.DiscardHandler), Drain: func() error { return nil }, Control: bpf.Control{All: true},
 		Resolvers: func() []netip.Addr {
 			return []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("127.0.0.53")}

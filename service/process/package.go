@@ -79,6 +79,9 @@ func (p *Packages) Run(ctx context.Context) error {
 	}
 }
 
+// Any reports whether this system has packages that are known.
+func (p *Packages) Any() bool { return p.files.Any() }
+
 // Problem is what kept the packages from being known; nil if nothing did.
 func (p *Packages) Problem() error { return p.files.Problem() }
 

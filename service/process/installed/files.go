@@ -70,6 +70,15 @@ func (f *Files) Refresh() {
 	}
 }
 
+// Any reports whether some package is known.
+func (f *Files) Any() bool {
+	ix := f.now.Load()
+	if ix == nil {
+		ix = f.renew(true)
+	}
+	return len(ix.packages) > 0
+}
+
 // Generation differs after each reading of the databases.
 func (f *Files) Generation() uint64 {
 	if ix := f.now.Load(); ix != nil {
