@@ -333,3 +333,16 @@ func (c *Client) Restore(ctx context.Context, r io.Reader) error {
 	}
 	return nil
 }
+
+// Programs lists the programs that used the network, of those that the caller may see.
+func (c *Client) Programs(ctx context.Context) ([]SeenProgram, error) {
+	var all []SeenProgram
+	err := read(ctx, c, sekishopb.SekishoClient.Programs, &sekishopb.Empty{}, func(m *sekishopb.SeenProgram) error {
+		all = append(all, UnpackSeenProgram(m))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}

@@ -227,3 +227,58 @@ func ToSettingsJSON(s Settings) SettingsJSON {
 	}
 	return SettingsJSON{Deadline: Seconds(s.Deadline), Unattended: s.Unattended, WhenStopped: s.WhenStopped, DisabledPresets: presets}
 }
+
+// SeenProgramJSON is a program that used the network.
+type SeenProgramJSON struct {
+	Program    ProgramJSON     `json:"program"`
+	Provenance *ProvenanceJSON `json:"provenance,omitempty"`
+	Warnings   []flow.Warning  `json:"warnings"`
+	Rules      []string        `json:"rules"`
+	Allowed    uint64          `json:"allowed"`
+	Blocked    uint64          `json:"blocked"`
+	Bytes      flow.Bytes      `json:"bytes"`
+	First      time.Time       `json:"first,omitzero"`
+	Last       time.Time       `json:"last,omitzero"`
+}
+
+// ProvenanceJSON is where a program's file came from.
+type ProvenanceJSON struct {
+	File     string      `json:"file,omitempty"`
+	Package  string      `json:"package,omitempty"`
+	Gone     bool        `json:"gone,omitempty"`
+	Appeared time.Time   `json:"appeared,omitzero"`
+	Writable string      `json:"writable,omitempty"`
+	Writer   *WriterJSON `json:"writer,omitempty"`
+	Origin   string      `json:"origin,omitempty"`
+}
+
+// WriterJSON is the program that wrote a file.
+type WriterJSON struct {
+	Path  string    `json:"path"`
+	Name  string    `json:"name"`
+	At    time.Time `json:"at,omitzero"`
+	Fresh bool      `json:"fresh,omitempty"`
+}
+
+// ToSeenProgramJSON gives p its shape.
+func ToSeenProgramJSON(p SeenProgram) SeenProgramJSON {
+	j := SeenProgramJSON{
+		Program: toProgramJSON(&p.Process), Warnings: p.Warnings, Rules: p.Rules, Allowed: p.Allowed, Blocked: p.Blocked,
+		Bytes: p.Bytes, First: p.First.UTC(), Last: p.Last.UTC(),
+	}
+	if j.Warnings == nil {
+		j.Warnings = []flow.Warning{}
+	}
+	if j.Rules == nil {
+		j.Rules = []string{}
+	}
+	if from := p.Provenance; from != (flow.Provenance{}) {
+		j.Provenance = &ProvenanceJSON{
+			File: from.File, Package: from.Package, Gone: from.Gone, Appeared: from.Appeared.UTC(), Writable: from.Writable, Origin: from.Origin,
+		}
+		if w := from.Writer; w != nil {
+			j.Provenance.Writer = &WriterJSON{Path: w.Path, Name: w.Name, At: w.At.UTC(), Fresh: w.Fresh}
+		}
+	}
+	return j
+}

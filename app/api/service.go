@@ -118,6 +118,18 @@ type ActivityFilter struct {
 	Limit   int // the newest n; 0: the service's bound
 }
 
+// SeenProgram is a program that used the network, with what is known of its file now.
+type SeenProgram struct {
+	Process     flow.Process // of its latest flow
+	Provenance  flow.Provenance
+	Warnings    []flow.Warning // about its file
+	Rules       []string       // ids of those that are about it, however narrow
+	Allowed     uint64         // flows in the history
+	Blocked     uint64
+	Bytes       flow.Bytes
+	First, Last time.Time
+}
+
 // Event is one change that Watch reports. Exactly one field is set, but for the
 // first event of a stream, which carries Status.
 type Event struct {
@@ -164,6 +176,8 @@ type Service interface {
 	// FollowConnections calls f with every flow that opens, changes or closes.
 	FollowConnections(ctx context.Context, f func(flow.Flow)) error
 	Activity(ctx context.Context, a ActivityFilter, f func(flow.Flow)) error
+	// Programs lists the programs that the history tells of, those of the latest flows first.
+	Programs(ctx context.Context) ([]SeenProgram, error)
 	Explain(ctx context.Context, q Question) (Explanation, error)
 
 	Backup(ctx context.Context, w io.Writer) error

@@ -38,6 +38,16 @@ func (r *Rule) Matches(q Query, now Clock) bool {
 	return c.Enabled && c.usable() && c.matches(&q, now)
 }
 
+// About reports whether r names programs, and p is one of them: there may be flows of p
+// that r decides.
+func (r *Rule) About(p *flow.Process) bool {
+	if r.Program == (Program{}) || r.Program.Path != "" && r.Program.Path != p.Path {
+		return false
+	}
+	c := newCompiled(*r, 0)
+	return c.matchesProcess(p)
+}
+
 // matches judges a rule of a Set, which is enabled and usable; q is normal.
 func (c *compiled) matches(q *Query, now Clock) bool {
 	return c.matchesFlow(q) && c.matchesProcess(q.Process) && c.live(now)

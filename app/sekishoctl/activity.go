@@ -75,9 +75,9 @@ func (c *ctl) showActivity(ctx context.Context, a api.ActivityFilter) error {
 		return nil
 	}
 	now := time.Now()
-	t := c.table("TIME", "VERDICT", "PROGRAM", "", "REMOTE", "PROTOCOL", "BY")
+	t := c.table("TIME", "VERDICT", "PROGRAM", "", "REMOTE", "PROTOCOL", "BY", "WARNINGS")
 	for _, f := range flows {
-		t.row(moment(f.Time, now), verdictWord(f.Decision.Verdict), programOf(f), arrow(f), remoteOf(f), f.Protocol.String(), byWords(f.Decision.By))
+		t.row(moment(f.Time, now), verdictWord(f.Decision.Verdict), programOf(f), arrow(f), remoteOf(f), f.Protocol.String(), byWords(f.Decision.By), warningCodes(f.Warnings))
 	}
 	return t.end()
 }

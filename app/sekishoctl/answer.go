@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ import (
 )
 
 func (c *ctl) answer() *cobra.Command {
-	var wanted, to, port string
+	var wanted, to, port, like string
 	cmd := &cobra.Command{
 		Use:   "answer ID allow|block",
 		Short: "Answer one connection that waits",
@@ -26,17 +27,31 @@ rule is about:
   --to host         all of this host
   --to port         any host on this port
   --to any          whatever the program does
-  --to DESTINATION  another name, *.domain, address or network that covers it`,
+  --to DESTINATION  another name, *.domain, address or network that covers it
+
+A program that was moved, or that is another version of one with rules, can have these:
+with --like the answer is that the rules of that program hold for this one too. The
+prompt's "predecessors" in --json says which ones are offered.`,
 		Example: `  sekishoctl answer p7 allow
   sekishoctl answer p7 allow --for always --to host
   sekishoctl answer p7 allow --for 1h --to '*.example.com' --port 443
-  sekishoctl answer p7 block --for always --to any`,
-		Args: takes("the ID that sekishoctl prompts shows", "allow or block"),
+  sekishoctl answer p7 block --for always --to any
+  sekishoctl answer p7 --like ~/Apps/Editor-1.2`,
+		Args: takes("the ID that sekishoctl prompts shows", "[allow or block]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var (
 				a   prompt.Answer
 				err error
 			)
+			if cmd.Flags().Changed("like") {
+				if len(args) > 1 || cmd.Flags().Changed("for") || cmd.Flags().Changed("to") || cmd.Flags().Changed("port") {
+					return usagef("--like answers with the rules of the other program: leave out the rest")
+				}
+				return c.answerLike(cmd.Context(), args[0], like)
+			}
+			if len(args) < 2 {
+				return usagef("%s needs allow or block", cmd.CommandPath())
+			}
 			if a.Action, err = rule.ParseAction(args[1]); err != nil {
 				return usagef("answer %q: want allow or block", args[1])
 			}
@@ -54,9 +69,29 @@ rule is about:
 		},
 	}
 	cmd.Flags().StringVar(&wanted, "for", "once", "once, quit (until it quits), boot (until restart), always, or a span such as 15m or 1h")
+	cmd.Flags().StringVar(&like, "like", "", "with the rules of this program, which the prompt offers")
 	cmd.Flags().StringVar(&to, "to", "", "host-port, host, port, any, or a destination")
 	cmd.Flags().StringVar(&port, "port", "", "a port, or any")
 	return cmd
+}
+
+// answerLike lets the rules of another program hold for the one that is asked about.
+func (c *ctl) answerLike(ctx context.Context, id, like string) error {
+	path, err := filepath.Abs(like)
+	if err != nil {
+		return usagef("--like: %s", oneLine(err))
+	}
+	if _, err := c.service().Answer(ctx, id, prompt.Answer{Like: path}); err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(struct {
+			Answered string `json:"answered"`
+			Like     string `json:"like"`
+		}{id, path})
+	}
+	c.printf("The rules of %s hold for it too.\n", word(path))
+	return nil
 }
 
 // asked finds the flow that waits under an id, a prompt's or its own.

@@ -326,6 +326,9 @@ func (a *asker) show(p prompt.Prompt) {
 	for _, w := range p.Warnings {
 		fmt.Fprintf(a.out, "  ! %s\n", word(w.Text))
 	}
+	for _, path := range p.Predecessors {
+		fmt.Fprintf(a.out, "  it may be %s by another name: sekishoctl answer %s --like %s\n", word(path), word(p.ID), word(path))
+	}
 	if p.Flows > 1 {
 		fmt.Fprintf(a.out, "  %d connections wait for this answer\n", p.Flows)
 	}

@@ -46,11 +46,27 @@ more: it was answered or settled by a rule; what came of it is in sekishoctl act
 			for _, p := range prompts {
 				t.row(word(p.ID), stateWords(p, now), strconv.Itoa(p.Flows), programOf(p.Flow), wants(p.Flow))
 			}
-			return t.end()
+			if err := t.end(); err != nil {
+				return err
+			}
+			for _, p := range prompts {
+				c.printWarnings(p)
+			}
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on showing what comes and goes, until Ctrl-C")
 	return cmd
+}
+
+// printWarnings says what is odd about a prompt's program.
+func (c *ctl) printWarnings(p prompt.Prompt) {
+	for _, w := range p.Warnings {
+		c.printf("%s: %s.\n", word(p.ID), safe(w.Text))
+	}
+	for _, path := range p.Predecessors {
+		c.printf("%s: it may be %s by another name: sekishoctl answer %s --like %s\n", word(p.ID), word(path), word(p.ID), word(path))
+	}
 }
 
 func stateWords(p prompt.Prompt, now time.Time) string {

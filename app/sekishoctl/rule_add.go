@@ -31,12 +31,14 @@ not about the latter. A file of that name here is ./kernel.`,
 		Example: `  sekishoctl rule add --program /usr/bin/curl --action allow
   sekishoctl rule add --program /usr/bin/curl --action allow --to example.com --port 443 --protocol tcp
   sekishoctl rule add --program /usr/bin/python3 --script ~/backup.py --action allow --to '*.example.com'
+  sekishoctl rule add --package thunderbird --action allow --port 993
+  sekishoctl rule add --folder ~/Downloads --action block
   sekishoctl rule add --program firefox --action block --to lan --for 1h
   sekishoctl rule add --program /usr/sbin/sshd --action allow --direction in --to 192.168.0.0/16 --port 22
   sudo sekishoctl rule add --program any --action block --to 203.0.113.0/24`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if s.program == "" && s.script == "" && s.unit == "" && s.parent == "" {
+			if s.program+s.script+s.pkg+s.app+s.folder+s.unit+s.parent+s.sha256 == "" {
 				return usagef("which program? say --program PATH, or --program any for every program")
 			}
 			if s.action == "" {

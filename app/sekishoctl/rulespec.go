@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/user"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // ruleSpec is the flags that make a rule.
 type ruleSpec struct {
 	program, script, unit, parent, sha256 string
+	pkg, app, folder                      string
 	action, direction, to, port, protocol string
 	user, lifetime, note                  string
 }
@@ -23,6 +25,9 @@ type ruleSpec struct {
 func (s *ruleSpec) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.program, "program", "", "the program's file, any, kernel or forwarded")
 	f.StringVar(&s.script, "script", "", "the script that the program runs, such as backup.py with --program /usr/bin/python3")
+	f.StringVar(&s.pkg, "package", "", "only programs that this package of the system installed")
+	f.StringVar(&s.app, "app", "", "only programs of this application: a Flatpak's id, a Snap's name or an AppImage's file")
+	f.StringVar(&s.folder, "folder", "", "only programs, or scripts, that are in this folder or below")
 	f.StringVar(&s.unit, "unit", "", "only programs of this systemd unit")
 	f.StringVar(&s.parent, "parent", "", "only programs that this program started")
 	f.StringVar(&s.sha256, "sha256", "", "only if the program's file has this checksum")
@@ -58,6 +63,9 @@ func (s *ruleSpec) apply(c *ctl, cmd *cobra.Command, r *rule.Rule) (span time.Du
 	parse("program", path(&r.Program.Path, s.program, c.program))
 	parse("script", path(&r.Program.Script, s.script, c.script))
 	parse("parent", path(&r.Program.Parent, s.parent, c.program))
+	parse("package", func() error { r.Program.Package = optional(s.pkg); return nil })
+	parse("app", func() error { r.Program.App = optional(s.app); return nil })
+	parse("folder", path(&r.Program.Folder, s.folder, absolute))
 	parse("unit", func() error { r.Program.Unit = optional(s.unit); return nil })
 	parse("sha256", func() error { r.Program.SHA256 = strings.ToLower(optional(s.sha256)); return nil })
 	parse("action", func() (e error) { r.Action, e = rule.ParseAction(s.action); return e })
@@ -91,6 +99,18 @@ func checkAccount(s string) error {
 		return fmt.Errorf("there is no account %q; give a name, a number, or any", s)
 	}
 	return nil
+}
+
+// absolute is a folder as rules name it: from the root, its links followed.
+func absolute(s string) (string, error) {
+	dir, err := filepath.Abs(s)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		return real, nil
+	}
+	return dir, nil
 }
 
 func optional(s string) string {

@@ -153,7 +153,7 @@ Start with:
 	root.PersistentFlags().StringVar(&c.socket, "socket", api.DefaultSocket, "where the service listens")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON for scripts: one value, or one object a line for streams")
 	root.AddCommand(
-		c.status(), c.mode(), c.rule(), c.prompts(), c.answer(), c.ask(), c.connections(), c.activity(),
+		c.status(), c.mode(), c.rule(), c.prompts(), c.answer(), c.ask(), c.connections(), c.activity(), c.programs(),
 		c.explain(), c.settings(), c.backup(), c.restore(), c.doctor(), c.try(), c.version(),
 	)
 	return root

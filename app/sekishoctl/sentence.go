@@ -69,7 +69,7 @@ func subject(p rule.Program) string {
 		parts = append(parts, word(p.Path))
 	}
 	for _, f := range []struct{ of, is string }{
-		{"of the package ", p.Package}, {"of the app ", p.App}, {"of the unit ", p.Unit}, {"started by ", p.Parent},
+		{"of the package ", p.Package}, {"of the app ", p.App}, {"in ", p.Folder}, {"of the unit ", p.Unit}, {"started by ", p.Parent},
 		{"with the checksum ", p.SHA256},
 	} {
 		if f.is == "" {

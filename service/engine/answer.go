@@ -15,6 +15,9 @@ import (
 func (e *Engine) Answer(_ context.Context, id string, a prompt.Answer) (*rule.Rule, error) {
 	e.begin()
 	defer e.saving.Unlock()
+	if a.Like != "" {
+		return nil, e.answerLike(id, a)
+	}
 	by := prompt.Author{Name: a.By, OwnOnly: a.User != ""}
 
 	e.mu.Lock()

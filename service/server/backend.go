@@ -43,6 +43,8 @@ type Backend interface {
 	Connections(ctx context.Context) ([]flow.Flow, error)
 	FollowConnections(ctx context.Context, f func(flow.Flow)) error
 	Activity(ctx context.Context, a api.ActivityFilter, f func(flow.Flow)) error
+	// Programs is told which flows, and which users' rules, the caller may see.
+	Programs(ctx context.Context, sees func(flow.Flow) bool, owns func(user string) bool) ([]api.SeenProgram, error)
 	Explain(ctx context.Context, q api.Question) (api.Explanation, error)
 
 	Backup(ctx context.Context, w io.Writer) error

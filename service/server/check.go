@@ -75,6 +75,12 @@ func checkRule(r rule.Rule) error {
 }
 
 func checkAnswer(a prompt.Answer) error {
+	if a.Like != "" {
+		if len(a.Like) > maxPath {
+			return api.Errorf(api.BadRequest, "the program's path is too long: at most %d bytes", maxPath)
+		}
+		return nil
+	}
 	if err := checkLifetime(a.Lifetime, a.For); err != nil {
 		return err
 	}

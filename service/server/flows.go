@@ -70,3 +70,18 @@ func seenBy(p Peer, f func(flow.Flow)) func(flow.Flow) {
 func sendFlow(stream grpc.ServerStreamingServer[sekishopb.Flow]) func(flow.Flow) error {
 	return func(f flow.Flow) error { return stream.Send(api.PackFlow(f)) }
 }
+
+// Programs lists the programs of the caller's flows.
+func (s *Server) Programs(_ *sekishopb.Empty, stream grpc.ServerStreamingServer[sekishopb.SeenProgram]) error {
+	p := caller(stream.Context())
+	return relay(stream.Context(), s, patience, func(ctx context.Context, push func(api.SeenProgram)) error {
+		all, err := s.backend.Programs(ctx, p.Sees, p.Owns)
+		if err != nil {
+			return err
+		}
+		for _, seen := range all {
+			push(seen)
+		}
+		return nil
+	}, func(seen api.SeenProgram) error { return stream.Send(api.PackSeenProgram(seen)) })
+}

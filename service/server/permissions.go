@@ -45,6 +45,7 @@ var permissions = map[string]permission{
 	sekishopb.Sekisho_Connections_FullMethodName:       own,
 	sekishopb.Sekisho_FollowConnections_FullMethodName: own,
 	sekishopb.Sekisho_Activity_FullMethodName:          own,
+	sekishopb.Sekisho_Programs_FullMethodName:          own,
 	sekishopb.Sekisho_Explain_FullMethodName:           own,
 
 	sekishopb.Sekisho_Backup_FullMethodName:  admin,

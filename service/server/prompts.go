@@ -59,7 +59,7 @@ func (s *Server) Answer(ctx context.Context, q *sekishopb.AnswerRequest) (*sekis
 	if err != nil {
 		return nil, err
 	}
-	s.log.Info("prompt answered", "id", id, "action", a.Action, "by", p.User)
+	s.log.Info("prompt answered", "id", id, "action", a.Action, "like", a.Like, "by", p.User)
 	if r == nil {
 		return &sekishopb.AnswerReply{}, nil
 	}

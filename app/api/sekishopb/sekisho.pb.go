@@ -1026,6 +1026,282 @@ func (x *ActivityRequest) GetLimit() int32 {
 	return 0
 }
 
+type Writer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`
+	Fresh         bool                   `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Writer) Reset() {
+	*x = Writer{}
+	mi := &file_sekisho_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Writer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Writer) ProtoMessage() {}
+
+func (x *Writer) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Writer.ProtoReflect.Descriptor instead.
+func (*Writer) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Writer) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Writer) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *Writer) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Writer) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
+}
+
+type Provenance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          []byte                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	Package       []byte                 `protobuf:"bytes,2,opt,name=package,proto3" json:"package,omitempty"`
+	Gone          bool                   `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
+	Appeared      int64                  `protobuf:"varint,4,opt,name=appeared,proto3" json:"appeared,omitempty"`
+	Writable      []byte                 `protobuf:"bytes,5,opt,name=writable,proto3" json:"writable,omitempty"`
+	Writer        *Writer                `protobuf:"bytes,6,opt,name=writer,proto3" json:"writer,omitempty"` // absent: not seen
+	Origin        []byte                 `protobuf:"bytes,7,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Provenance) Reset() {
+	*x = Provenance{}
+	mi := &file_sekisho_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Provenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Provenance) ProtoMessage() {}
+
+func (x *Provenance) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Provenance.ProtoReflect.Descriptor instead.
+func (*Provenance) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Provenance) GetFile() []byte {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *Provenance) GetPackage() []byte {
+	if x != nil {
+		return x.Package
+	}
+	return nil
+}
+
+func (x *Provenance) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *Provenance) GetAppeared() int64 {
+	if x != nil {
+		return x.Appeared
+	}
+	return 0
+}
+
+func (x *Provenance) GetWritable() []byte {
+	if x != nil {
+		return x.Writable
+	}
+	return nil
+}
+
+func (x *Provenance) GetWriter() *Writer {
+	if x != nil {
+		return x.Writer
+	}
+	return nil
+}
+
+func (x *Provenance) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+type SeenProgram struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Process       *Process               `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"` // of its latest connection
+	Provenance    *Provenance            `protobuf:"bytes,2,opt,name=provenance,proto3" json:"provenance,omitempty"`
+	Warnings      []*Warning             `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Rules         []string               `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
+	Allowed       uint64                 `protobuf:"varint,5,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	Blocked       uint64                 `protobuf:"varint,6,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	Sent          uint64                 `protobuf:"varint,7,opt,name=sent,proto3" json:"sent,omitempty"`
+	Received      uint64                 `protobuf:"varint,8,opt,name=received,proto3" json:"received,omitempty"`
+	First         int64                  `protobuf:"varint,9,opt,name=first,proto3" json:"first,omitempty"`
+	Last          int64                  `protobuf:"varint,10,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeenProgram) Reset() {
+	*x = SeenProgram{}
+	mi := &file_sekisho_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeenProgram) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeenProgram) ProtoMessage() {}
+
+func (x *SeenProgram) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeenProgram.ProtoReflect.Descriptor instead.
+func (*SeenProgram) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SeenProgram) GetProcess() *Process {
+	if x != nil {
+		return x.Process
+	}
+	return nil
+}
+
+func (x *SeenProgram) GetProvenance() *Provenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
+}
+
+func (x *SeenProgram) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *SeenProgram) GetRules() []string {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *SeenProgram) GetAllowed() uint64 {
+	if x != nil {
+		return x.Allowed
+	}
+	return 0
+}
+
+func (x *SeenProgram) GetBlocked() uint64 {
+	if x != nil {
+		return x.Blocked
+	}
+	return 0
+}
+
+func (x *SeenProgram) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
+}
+
+func (x *SeenProgram) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *SeenProgram) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *SeenProgram) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
 type RuleProgram struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
@@ -1042,7 +1318,7 @@ type RuleProgram struct {
 
 func (x *RuleProgram) Reset() {
 	*x = RuleProgram{}
-	mi := &file_sekisho_proto_msgTypes[11]
+	mi := &file_sekisho_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1330,7 @@ func (x *RuleProgram) String() string {
 func (*RuleProgram) ProtoMessage() {}
 
 func (x *RuleProgram) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[11]
+	mi := &file_sekisho_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1343,7 @@ func (x *RuleProgram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleProgram.ProtoReflect.Descriptor instead.
 func (*RuleProgram) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{11}
+	return file_sekisho_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RuleProgram) GetPath() []byte {
@@ -1142,7 +1418,7 @@ type Remote struct {
 
 func (x *Remote) Reset() {
 	*x = Remote{}
-	mi := &file_sekisho_proto_msgTypes[12]
+	mi := &file_sekisho_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1430,7 @@ func (x *Remote) String() string {
 func (*Remote) ProtoMessage() {}
 
 func (x *Remote) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[12]
+	mi := &file_sekisho_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1443,7 @@ func (x *Remote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remote.ProtoReflect.Descriptor instead.
 func (*Remote) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{12}
+	return file_sekisho_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Remote) GetName() string {
@@ -1236,7 +1512,7 @@ type PortRange struct {
 
 func (x *PortRange) Reset() {
 	*x = PortRange{}
-	mi := &file_sekisho_proto_msgTypes[13]
+	mi := &file_sekisho_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1248,7 +1524,7 @@ func (x *PortRange) String() string {
 func (*PortRange) ProtoMessage() {}
 
 func (x *PortRange) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[13]
+	mi := &file_sekisho_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1261,7 +1537,7 @@ func (x *PortRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PortRange.ProtoReflect.Descriptor instead.
 func (*PortRange) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{13}
+	return file_sekisho_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PortRange) GetFrom() uint32 {
@@ -1291,7 +1567,7 @@ type Lifetime struct {
 
 func (x *Lifetime) Reset() {
 	*x = Lifetime{}
-	mi := &file_sekisho_proto_msgTypes[14]
+	mi := &file_sekisho_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1579,7 @@ func (x *Lifetime) String() string {
 func (*Lifetime) ProtoMessage() {}
 
 func (x *Lifetime) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[14]
+	mi := &file_sekisho_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1592,7 @@ func (x *Lifetime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lifetime.ProtoReflect.Descriptor instead.
 func (*Lifetime) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{14}
+	return file_sekisho_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Lifetime) GetKind() string {
@@ -1379,7 +1655,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_sekisho_proto_msgTypes[15]
+	mi := &file_sekisho_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1667,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[15]
+	mi := &file_sekisho_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1680,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{15}
+	return file_sekisho_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Rule) GetId() string {
@@ -1535,7 +1811,7 @@ type RuleBatch struct {
 
 func (x *RuleBatch) Reset() {
 	*x = RuleBatch{}
-	mi := &file_sekisho_proto_msgTypes[16]
+	mi := &file_sekisho_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1823,7 @@ func (x *RuleBatch) String() string {
 func (*RuleBatch) ProtoMessage() {}
 
 func (x *RuleBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[16]
+	mi := &file_sekisho_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1836,7 @@ func (x *RuleBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleBatch.ProtoReflect.Descriptor instead.
 func (*RuleBatch) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{16}
+	return file_sekisho_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RuleBatch) GetRules() []*Rule {
@@ -1580,7 +1856,7 @@ type SaveRuleRequest struct {
 
 func (x *SaveRuleRequest) Reset() {
 	*x = SaveRuleRequest{}
-	mi := &file_sekisho_proto_msgTypes[17]
+	mi := &file_sekisho_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1868,7 @@ func (x *SaveRuleRequest) String() string {
 func (*SaveRuleRequest) ProtoMessage() {}
 
 func (x *SaveRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[17]
+	mi := &file_sekisho_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1881,7 @@ func (x *SaveRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveRuleRequest.ProtoReflect.Descriptor instead.
 func (*SaveRuleRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{17}
+	return file_sekisho_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SaveRuleRequest) GetRule() *Rule {
@@ -1631,7 +1907,7 @@ type RuleID struct {
 
 func (x *RuleID) Reset() {
 	*x = RuleID{}
-	mi := &file_sekisho_proto_msgTypes[18]
+	mi := &file_sekisho_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1919,7 @@ func (x *RuleID) String() string {
 func (*RuleID) ProtoMessage() {}
 
 func (x *RuleID) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[18]
+	mi := &file_sekisho_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1932,7 @@ func (x *RuleID) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleID.ProtoReflect.Descriptor instead.
 func (*RuleID) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{18}
+	return file_sekisho_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RuleID) GetId() string {
@@ -1676,7 +1952,7 @@ type EnableRuleRequest struct {
 
 func (x *EnableRuleRequest) Reset() {
 	*x = EnableRuleRequest{}
-	mi := &file_sekisho_proto_msgTypes[19]
+	mi := &file_sekisho_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +1964,7 @@ func (x *EnableRuleRequest) String() string {
 func (*EnableRuleRequest) ProtoMessage() {}
 
 func (x *EnableRuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[19]
+	mi := &file_sekisho_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1977,7 @@ func (x *EnableRuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableRuleRequest.ProtoReflect.Descriptor instead.
 func (*EnableRuleRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{19}
+	return file_sekisho_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EnableRuleRequest) GetId() string {
@@ -1728,7 +2004,7 @@ type ImportChunk struct {
 
 func (x *ImportChunk) Reset() {
 	*x = ImportChunk{}
-	mi := &file_sekisho_proto_msgTypes[20]
+	mi := &file_sekisho_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1740,7 +2016,7 @@ func (x *ImportChunk) String() string {
 func (*ImportChunk) ProtoMessage() {}
 
 func (x *ImportChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[20]
+	mi := &file_sekisho_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1753,7 +2029,7 @@ func (x *ImportChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportChunk.ProtoReflect.Descriptor instead.
 func (*ImportChunk) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{20}
+	return file_sekisho_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ImportChunk) GetContent() []byte {
@@ -1779,7 +2055,7 @@ type ImportReply struct {
 
 func (x *ImportReply) Reset() {
 	*x = ImportReply{}
-	mi := &file_sekisho_proto_msgTypes[21]
+	mi := &file_sekisho_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2067,7 @@ func (x *ImportReply) String() string {
 func (*ImportReply) ProtoMessage() {}
 
 func (x *ImportReply) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[21]
+	mi := &file_sekisho_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2080,7 @@ func (x *ImportReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportReply.ProtoReflect.Descriptor instead.
 func (*ImportReply) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{21}
+	return file_sekisho_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ImportReply) GetAdded() int32 {
@@ -1825,7 +2101,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_sekisho_proto_msgTypes[22]
+	mi := &file_sekisho_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +2113,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[22]
+	mi := &file_sekisho_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +2126,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{22}
+	return file_sekisho_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Warning) GetCode() string {
@@ -1885,7 +2161,7 @@ type Scope struct {
 
 func (x *Scope) Reset() {
 	*x = Scope{}
-	mi := &file_sekisho_proto_msgTypes[23]
+	mi := &file_sekisho_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +2173,7 @@ func (x *Scope) String() string {
 func (*Scope) ProtoMessage() {}
 
 func (x *Scope) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[23]
+	mi := &file_sekisho_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +2186,7 @@ func (x *Scope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scope.ProtoReflect.Descriptor instead.
 func (*Scope) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{23}
+	return file_sekisho_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Scope) GetKind() string {
@@ -1951,7 +2227,7 @@ type Prompt struct {
 
 func (x *Prompt) Reset() {
 	*x = Prompt{}
-	mi := &file_sekisho_proto_msgTypes[24]
+	mi := &file_sekisho_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2239,7 @@ func (x *Prompt) String() string {
 func (*Prompt) ProtoMessage() {}
 
 func (x *Prompt) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[24]
+	mi := &file_sekisho_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2252,7 @@ func (x *Prompt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prompt.ProtoReflect.Descriptor instead.
 func (*Prompt) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{24}
+	return file_sekisho_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Prompt) GetId() string {
@@ -2051,7 +2327,7 @@ type PromptBatch struct {
 
 func (x *PromptBatch) Reset() {
 	*x = PromptBatch{}
-	mi := &file_sekisho_proto_msgTypes[25]
+	mi := &file_sekisho_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2339,7 @@ func (x *PromptBatch) String() string {
 func (*PromptBatch) ProtoMessage() {}
 
 func (x *PromptBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[25]
+	mi := &file_sekisho_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2352,7 @@ func (x *PromptBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromptBatch.ProtoReflect.Descriptor instead.
 func (*PromptBatch) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{25}
+	return file_sekisho_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PromptBatch) GetPrompts() []*Prompt {
@@ -2101,7 +2377,7 @@ type AnswerRequest struct {
 
 func (x *AnswerRequest) Reset() {
 	*x = AnswerRequest{}
-	mi := &file_sekisho_proto_msgTypes[26]
+	mi := &file_sekisho_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2389,7 @@ func (x *AnswerRequest) String() string {
 func (*AnswerRequest) ProtoMessage() {}
 
 func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[26]
+	mi := &file_sekisho_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2402,7 @@ func (x *AnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{26}
+	return file_sekisho_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AnswerRequest) GetId() string {
@@ -2187,7 +2463,7 @@ type AnswerReply struct {
 
 func (x *AnswerReply) Reset() {
 	*x = AnswerReply{}
-	mi := &file_sekisho_proto_msgTypes[27]
+	mi := &file_sekisho_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2475,7 @@ func (x *AnswerReply) String() string {
 func (*AnswerReply) ProtoMessage() {}
 
 func (x *AnswerReply) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[27]
+	mi := &file_sekisho_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2488,7 @@ func (x *AnswerReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerReply.ProtoReflect.Descriptor instead.
 func (*AnswerReply) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{27}
+	return file_sekisho_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AnswerReply) GetRule() *Rule {
@@ -2235,7 +2511,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_sekisho_proto_msgTypes[28]
+	mi := &file_sekisho_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2523,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[28]
+	mi := &file_sekisho_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2536,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{28}
+	return file_sekisho_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Event) GetPrompt() *Prompt {
@@ -2309,7 +2585,7 @@ type Kernel struct {
 
 func (x *Kernel) Reset() {
 	*x = Kernel{}
-	mi := &file_sekisho_proto_msgTypes[29]
+	mi := &file_sekisho_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2597,7 @@ func (x *Kernel) String() string {
 func (*Kernel) ProtoMessage() {}
 
 func (x *Kernel) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[29]
+	mi := &file_sekisho_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2610,7 @@ func (x *Kernel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Kernel.ProtoReflect.Descriptor instead.
 func (*Kernel) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{29}
+	return file_sekisho_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Kernel) GetRelease() string {
@@ -2379,7 +2655,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_sekisho_proto_msgTypes[30]
+	mi := &file_sekisho_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2667,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[30]
+	mi := &file_sekisho_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2680,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{30}
+	return file_sekisho_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Counters) GetFlows() uint64 {
@@ -2511,7 +2787,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_sekisho_proto_msgTypes[31]
+	mi := &file_sekisho_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2799,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[31]
+	mi := &file_sekisho_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2812,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{31}
+	return file_sekisho_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Problem) GetWhat() []byte {
@@ -2592,7 +2868,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_sekisho_proto_msgTypes[32]
+	mi := &file_sekisho_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2604,7 +2880,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[32]
+	mi := &file_sekisho_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2617,7 +2893,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{32}
+	return file_sekisho_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StatusReply) GetVersion() string {
@@ -2700,7 +2976,7 @@ type SetModeRequest struct {
 
 func (x *SetModeRequest) Reset() {
 	*x = SetModeRequest{}
-	mi := &file_sekisho_proto_msgTypes[33]
+	mi := &file_sekisho_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2712,7 +2988,7 @@ func (x *SetModeRequest) String() string {
 func (*SetModeRequest) ProtoMessage() {}
 
 func (x *SetModeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[33]
+	mi := &file_sekisho_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2725,7 +3001,7 @@ func (x *SetModeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModeRequest.ProtoReflect.Descriptor instead.
 func (*SetModeRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{33}
+	return file_sekisho_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetModeRequest) GetMode() string {
@@ -2754,7 +3030,7 @@ type SettingsMessage struct {
 
 func (x *SettingsMessage) Reset() {
 	*x = SettingsMessage{}
-	mi := &file_sekisho_proto_msgTypes[34]
+	mi := &file_sekisho_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2766,7 +3042,7 @@ func (x *SettingsMessage) String() string {
 func (*SettingsMessage) ProtoMessage() {}
 
 func (x *SettingsMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[34]
+	mi := &file_sekisho_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2779,7 +3055,7 @@ func (x *SettingsMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsMessage.ProtoReflect.Descriptor instead.
 func (*SettingsMessage) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{34}
+	return file_sekisho_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SettingsMessage) GetDeadline() int64 {
@@ -2825,7 +3101,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_sekisho_proto_msgTypes[35]
+	mi := &file_sekisho_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +3113,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[35]
+	mi := &file_sekisho_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +3126,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{35}
+	return file_sekisho_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ExplainRequest) GetProgram() []byte {
@@ -2914,7 +3190,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_sekisho_proto_msgTypes[36]
+	mi := &file_sekisho_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2926,7 +3202,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[36]
+	mi := &file_sekisho_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2939,7 +3215,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{36}
+	return file_sekisho_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Step) GetWhat() []byte {
@@ -2980,7 +3256,7 @@ type ExplainReply struct {
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_sekisho_proto_msgTypes[37]
+	mi := &file_sekisho_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2992,7 +3268,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[37]
+	mi := &file_sekisho_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3005,7 +3281,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{37}
+	return file_sekisho_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ExplainReply) GetDecision() *Decision {
@@ -3031,7 +3307,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_sekisho_proto_msgTypes[38]
+	mi := &file_sekisho_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +3319,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[38]
+	mi := &file_sekisho_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +3332,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{38}
+	return file_sekisho_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Chunk) GetContent() []byte {
@@ -3153,7 +3429,35 @@ const file_sekisho_proto_rawDesc = "" +
 	"\aprogram\x18\x02 \x01(\fR\aprogram\x12-\n" +
 	"\averdict\x18\x03 \x01(\x0e2\x13.sekisho.v1.VerdictR\averdict\x12\x16\n" +
 	"\x06follow\x18\x04 \x01(\bR\x06follow\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\x05R\x05limit\"\xc1\x01\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\"V\n" +
+	"\x06Writer\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x14\n" +
+	"\x05fresh\x18\x04 \x01(\bR\x05fresh\"\xca\x01\n" +
+	"\n" +
+	"Provenance\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\fR\x04file\x12\x18\n" +
+	"\apackage\x18\x02 \x01(\fR\apackage\x12\x12\n" +
+	"\x04gone\x18\x03 \x01(\bR\x04gone\x12\x1a\n" +
+	"\bappeared\x18\x04 \x01(\x03R\bappeared\x12\x1a\n" +
+	"\bwritable\x18\x05 \x01(\fR\bwritable\x12*\n" +
+	"\x06writer\x18\x06 \x01(\v2\x12.sekisho.v1.WriterR\x06writer\x12\x16\n" +
+	"\x06origin\x18\a \x01(\fR\x06origin\"\xc9\x02\n" +
+	"\vSeenProgram\x12-\n" +
+	"\aprocess\x18\x01 \x01(\v2\x13.sekisho.v1.ProcessR\aprocess\x126\n" +
+	"\n" +
+	"provenance\x18\x02 \x01(\v2\x16.sekisho.v1.ProvenanceR\n" +
+	"provenance\x12/\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x13.sekisho.v1.WarningR\bwarnings\x12\x14\n" +
+	"\x05rules\x18\x04 \x03(\tR\x05rules\x12\x18\n" +
+	"\aallowed\x18\x05 \x01(\x04R\aallowed\x12\x18\n" +
+	"\ablocked\x18\x06 \x01(\x04R\ablocked\x12\x12\n" +
+	"\x04sent\x18\a \x01(\x04R\x04sent\x12\x1a\n" +
+	"\breceived\x18\b \x01(\x04R\breceived\x12\x14\n" +
+	"\x05first\x18\t \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\n" +
+	" \x01(\x03R\x04last\"\xc1\x01\n" +
 	"\vRuleProgram\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\fR\x06script\x12\x18\n" +
@@ -3331,7 +3635,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\tDirection\x12\a\n" +
 	"\x03OUT\x10\x00\x12\x06\n" +
 	"\x02IN\x10\x01\x12\b\n" +
-	"\x04BOTH\x10\x022\x8a\t\n" +
+	"\x04BOTH\x10\x022\xc4\t\n" +
 	"\aSekisho\x124\n" +
 	"\x06Status\x12\x11.sekisho.v1.Empty\x1a\x17.sekisho.v1.StatusReply\x128\n" +
 	"\aSetMode\x12\x1a.sekisho.v1.SetModeRequest\x1a\x11.sekisho.v1.Empty\x12:\n" +
@@ -3351,7 +3655,8 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x05Watch\x12\x11.sekisho.v1.Empty\x1a\x11.sekisho.v1.Event0\x01\x129\n" +
 	"\vConnections\x12\x11.sekisho.v1.Empty\x1a\x15.sekisho.v1.FlowBatch0\x01\x12:\n" +
 	"\x11FollowConnections\x12\x11.sekisho.v1.Empty\x1a\x10.sekisho.v1.Flow0\x01\x12;\n" +
-	"\bActivity\x12\x1b.sekisho.v1.ActivityRequest\x1a\x10.sekisho.v1.Flow0\x01\x12?\n" +
+	"\bActivity\x12\x1b.sekisho.v1.ActivityRequest\x1a\x10.sekisho.v1.Flow0\x01\x128\n" +
+	"\bPrograms\x12\x11.sekisho.v1.Empty\x1a\x17.sekisho.v1.SeenProgram0\x01\x12?\n" +
 	"\aExplain\x12\x1a.sekisho.v1.ExplainRequest\x1a\x18.sekisho.v1.ExplainReply\x120\n" +
 	"\x06Backup\x12\x11.sekisho.v1.Empty\x1a\x11.sekisho.v1.Chunk0\x01\x121\n" +
 	"\aRestore\x12\x11.sekisho.v1.Chunk\x1a\x11.sekisho.v1.Empty(\x01B\x1bZ\x19sekisho/app/api/sekishopbb\x06proto3"
@@ -3369,7 +3674,7 @@ func file_sekisho_proto_rawDescGZIP() []byte {
 }
 
 var file_sekisho_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_sekisho_proto_goTypes = []any{
 	(Verdict)(0),              // 0: sekisho.v1.Verdict
 	(Direction)(0),            // 1: sekisho.v1.Direction
@@ -3384,34 +3689,37 @@ var file_sekisho_proto_goTypes = []any{
 	(*Flow)(nil),              // 10: sekisho.v1.Flow
 	(*FlowBatch)(nil),         // 11: sekisho.v1.FlowBatch
 	(*ActivityRequest)(nil),   // 12: sekisho.v1.ActivityRequest
-	(*RuleProgram)(nil),       // 13: sekisho.v1.RuleProgram
-	(*Remote)(nil),            // 14: sekisho.v1.Remote
-	(*PortRange)(nil),         // 15: sekisho.v1.PortRange
-	(*Lifetime)(nil),          // 16: sekisho.v1.Lifetime
-	(*Rule)(nil),              // 17: sekisho.v1.Rule
-	(*RuleBatch)(nil),         // 18: sekisho.v1.RuleBatch
-	(*SaveRuleRequest)(nil),   // 19: sekisho.v1.SaveRuleRequest
-	(*RuleID)(nil),            // 20: sekisho.v1.RuleID
-	(*EnableRuleRequest)(nil), // 21: sekisho.v1.EnableRuleRequest
-	(*ImportChunk)(nil),       // 22: sekisho.v1.ImportChunk
-	(*ImportReply)(nil),       // 23: sekisho.v1.ImportReply
-	(*Warning)(nil),           // 24: sekisho.v1.Warning
-	(*Scope)(nil),             // 25: sekisho.v1.Scope
-	(*Prompt)(nil),            // 26: sekisho.v1.Prompt
-	(*PromptBatch)(nil),       // 27: sekisho.v1.PromptBatch
-	(*AnswerRequest)(nil),     // 28: sekisho.v1.AnswerRequest
-	(*AnswerReply)(nil),       // 29: sekisho.v1.AnswerReply
-	(*Event)(nil),             // 30: sekisho.v1.Event
-	(*Kernel)(nil),            // 31: sekisho.v1.Kernel
-	(*Counters)(nil),          // 32: sekisho.v1.Counters
-	(*Problem)(nil),           // 33: sekisho.v1.Problem
-	(*StatusReply)(nil),       // 34: sekisho.v1.StatusReply
-	(*SetModeRequest)(nil),    // 35: sekisho.v1.SetModeRequest
-	(*SettingsMessage)(nil),   // 36: sekisho.v1.SettingsMessage
-	(*ExplainRequest)(nil),    // 37: sekisho.v1.ExplainRequest
-	(*Step)(nil),              // 38: sekisho.v1.Step
-	(*ExplainReply)(nil),      // 39: sekisho.v1.ExplainReply
-	(*Chunk)(nil),             // 40: sekisho.v1.Chunk
+	(*Writer)(nil),            // 13: sekisho.v1.Writer
+	(*Provenance)(nil),        // 14: sekisho.v1.Provenance
+	(*SeenProgram)(nil),       // 15: sekisho.v1.SeenProgram
+	(*RuleProgram)(nil),       // 16: sekisho.v1.RuleProgram
+	(*Remote)(nil),            // 17: sekisho.v1.Remote
+	(*PortRange)(nil),         // 18: sekisho.v1.PortRange
+	(*Lifetime)(nil),          // 19: sekisho.v1.Lifetime
+	(*Rule)(nil),              // 20: sekisho.v1.Rule
+	(*RuleBatch)(nil),         // 21: sekisho.v1.RuleBatch
+	(*SaveRuleRequest)(nil),   // 22: sekisho.v1.SaveRuleRequest
+	(*RuleID)(nil),            // 23: sekisho.v1.RuleID
+	(*EnableRuleRequest)(nil), // 24: sekisho.v1.EnableRuleRequest
+	(*ImportChunk)(nil),       // 25: sekisho.v1.ImportChunk
+	(*ImportReply)(nil),       // 26: sekisho.v1.ImportReply
+	(*Warning)(nil),           // 27: sekisho.v1.Warning
+	(*Scope)(nil),             // 28: sekisho.v1.Scope
+	(*Prompt)(nil),            // 29: sekisho.v1.Prompt
+	(*PromptBatch)(nil),       // 30: sekisho.v1.PromptBatch
+	(*AnswerRequest)(nil),     // 31: sekisho.v1.AnswerRequest
+	(*AnswerReply)(nil),       // 32: sekisho.v1.AnswerReply
+	(*Event)(nil),             // 33: sekisho.v1.Event
+	(*Kernel)(nil),            // 34: sekisho.v1.Kernel
+	(*Counters)(nil),          // 35: sekisho.v1.Counters
+	(*Problem)(nil),           // 36: sekisho.v1.Problem
+	(*StatusReply)(nil),       // 37: sekisho.v1.StatusReply
+	(*SetModeRequest)(nil),    // 38: sekisho.v1.SetModeRequest
+	(*SettingsMessage)(nil),   // 39: sekisho.v1.SettingsMessage
+	(*ExplainRequest)(nil),    // 40: sekisho.v1.ExplainRequest
+	(*Step)(nil),              // 41: sekisho.v1.Step
+	(*ExplainReply)(nil),      // 42: sekisho.v1.ExplainReply
+	(*Chunk)(nil),             // 43: sekisho.v1.Chunk
 }
 var file_sekisho_proto_depIdxs = []int32{
 	4,  // 0: sekisho.v1.Program.executable:type_name -> sekisho.v1.Executable
@@ -3425,79 +3733,85 @@ var file_sekisho_proto_depIdxs = []int32{
 	3,  // 8: sekisho.v1.Flow.local:type_name -> sekisho.v1.Endpoint
 	3,  // 9: sekisho.v1.Flow.remote:type_name -> sekisho.v1.Endpoint
 	9,  // 10: sekisho.v1.Flow.decision:type_name -> sekisho.v1.Decision
-	24, // 11: sekisho.v1.Flow.warnings:type_name -> sekisho.v1.Warning
+	27, // 11: sekisho.v1.Flow.warnings:type_name -> sekisho.v1.Warning
 	10, // 12: sekisho.v1.FlowBatch.flows:type_name -> sekisho.v1.Flow
 	0,  // 13: sekisho.v1.ActivityRequest.verdict:type_name -> sekisho.v1.Verdict
-	6,  // 14: sekisho.v1.Lifetime.process:type_name -> sekisho.v1.ProcessID
-	0,  // 15: sekisho.v1.Rule.action:type_name -> sekisho.v1.Verdict
-	1,  // 16: sekisho.v1.Rule.direction:type_name -> sekisho.v1.Direction
-	13, // 17: sekisho.v1.Rule.program:type_name -> sekisho.v1.RuleProgram
-	14, // 18: sekisho.v1.Rule.remote:type_name -> sekisho.v1.Remote
-	15, // 19: sekisho.v1.Rule.ports:type_name -> sekisho.v1.PortRange
-	16, // 20: sekisho.v1.Rule.lifetime:type_name -> sekisho.v1.Lifetime
-	17, // 21: sekisho.v1.RuleBatch.rules:type_name -> sekisho.v1.Rule
-	17, // 22: sekisho.v1.SaveRuleRequest.rule:type_name -> sekisho.v1.Rule
-	10, // 23: sekisho.v1.Prompt.flow:type_name -> sekisho.v1.Flow
-	24, // 24: sekisho.v1.Prompt.warnings:type_name -> sekisho.v1.Warning
-	25, // 25: sekisho.v1.Prompt.scopes:type_name -> sekisho.v1.Scope
-	26, // 26: sekisho.v1.PromptBatch.prompts:type_name -> sekisho.v1.Prompt
-	0,  // 27: sekisho.v1.AnswerRequest.action:type_name -> sekisho.v1.Verdict
-	25, // 28: sekisho.v1.AnswerRequest.scope:type_name -> sekisho.v1.Scope
-	17, // 29: sekisho.v1.AnswerReply.rule:type_name -> sekisho.v1.Rule
-	26, // 30: sekisho.v1.Event.prompt:type_name -> sekisho.v1.Prompt
-	34, // 31: sekisho.v1.Event.status:type_name -> sekisho.v1.StatusReply
-	10, // 32: sekisho.v1.Event.blocked:type_name -> sekisho.v1.Flow
-	31, // 33: sekisho.v1.StatusReply.kernel:type_name -> sekisho.v1.Kernel
-	32, // 34: sekisho.v1.StatusReply.counters:type_name -> sekisho.v1.Counters
-	33, // 35: sekisho.v1.StatusReply.problems:type_name -> sekisho.v1.Problem
-	1,  // 36: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
-	9,  // 37: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
-	38, // 38: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
-	2,  // 39: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
-	35, // 40: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
-	2,  // 41: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
-	36, // 42: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
-	2,  // 43: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
-	19, // 44: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
-	19, // 45: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
-	21, // 46: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
-	20, // 47: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
-	22, // 48: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
-	2,  // 49: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
-	28, // 50: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
-	2,  // 51: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
-	2,  // 52: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
-	2,  // 53: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
-	2,  // 54: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
-	12, // 55: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
-	37, // 56: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
-	2,  // 57: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
-	40, // 58: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
-	34, // 59: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
-	2,  // 60: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
-	36, // 61: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
-	2,  // 62: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
-	18, // 63: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
-	17, // 64: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
-	17, // 65: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
-	2,  // 66: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
-	2,  // 67: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
-	23, // 68: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
-	27, // 69: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
-	29, // 70: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
-	30, // 71: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
-	30, // 72: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
-	11, // 73: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
-	10, // 74: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
-	10, // 75: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
-	39, // 76: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
-	40, // 77: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
-	2,  // 78: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
-	59, // [59:79] is the sub-list for method output_type
-	39, // [39:59] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	13, // 14: sekisho.v1.Provenance.writer:type_name -> sekisho.v1.Writer
+	8,  // 15: sekisho.v1.SeenProgram.process:type_name -> sekisho.v1.Process
+	14, // 16: sekisho.v1.SeenProgram.provenance:type_name -> sekisho.v1.Provenance
+	27, // 17: sekisho.v1.SeenProgram.warnings:type_name -> sekisho.v1.Warning
+	6,  // 18: sekisho.v1.Lifetime.process:type_name -> sekisho.v1.ProcessID
+	0,  // 19: sekisho.v1.Rule.action:type_name -> sekisho.v1.Verdict
+	1,  // 20: sekisho.v1.Rule.direction:type_name -> sekisho.v1.Direction
+	16, // 21: sekisho.v1.Rule.program:type_name -> sekisho.v1.RuleProgram
+	17, // 22: sekisho.v1.Rule.remote:type_name -> sekisho.v1.Remote
+	18, // 23: sekisho.v1.Rule.ports:type_name -> sekisho.v1.PortRange
+	19, // 24: sekisho.v1.Rule.lifetime:type_name -> sekisho.v1.Lifetime
+	20, // 25: sekisho.v1.RuleBatch.rules:type_name -> sekisho.v1.Rule
+	20, // 26: sekisho.v1.SaveRuleRequest.rule:type_name -> sekisho.v1.Rule
+	10, // 27: sekisho.v1.Prompt.flow:type_name -> sekisho.v1.Flow
+	27, // 28: sekisho.v1.Prompt.warnings:type_name -> sekisho.v1.Warning
+	28, // 29: sekisho.v1.Prompt.scopes:type_name -> sekisho.v1.Scope
+	29, // 30: sekisho.v1.PromptBatch.prompts:type_name -> sekisho.v1.Prompt
+	0,  // 31: sekisho.v1.AnswerRequest.action:type_name -> sekisho.v1.Verdict
+	28, // 32: sekisho.v1.AnswerRequest.scope:type_name -> sekisho.v1.Scope
+	20, // 33: sekisho.v1.AnswerReply.rule:type_name -> sekisho.v1.Rule
+	29, // 34: sekisho.v1.Event.prompt:type_name -> sekisho.v1.Prompt
+	37, // 35: sekisho.v1.Event.status:type_name -> sekisho.v1.StatusReply
+	10, // 36: sekisho.v1.Event.blocked:type_name -> sekisho.v1.Flow
+	34, // 37: sekisho.v1.StatusReply.kernel:type_name -> sekisho.v1.Kernel
+	35, // 38: sekisho.v1.StatusReply.counters:type_name -> sekisho.v1.Counters
+	36, // 39: sekisho.v1.StatusReply.problems:type_name -> sekisho.v1.Problem
+	1,  // 40: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
+	9,  // 41: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
+	41, // 42: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
+	2,  // 43: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
+	38, // 44: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
+	2,  // 45: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
+	39, // 46: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
+	2,  // 47: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
+	22, // 48: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
+	22, // 49: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
+	24, // 50: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
+	23, // 51: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
+	25, // 52: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
+	2,  // 53: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
+	31, // 54: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
+	2,  // 55: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
+	2,  // 56: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
+	2,  // 57: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
+	2,  // 58: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
+	12, // 59: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
+	2,  // 60: sekisho.v1.Sekisho.Programs:input_type -> sekisho.v1.Empty
+	40, // 61: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
+	2,  // 62: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
+	43, // 63: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
+	37, // 64: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
+	2,  // 65: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
+	39, // 66: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
+	2,  // 67: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
+	21, // 68: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
+	20, // 69: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
+	20, // 70: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
+	2,  // 71: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
+	2,  // 72: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
+	26, // 73: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
+	30, // 74: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
+	32, // 75: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
+	33, // 76: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
+	33, // 77: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
+	11, // 78: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
+	10, // 79: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
+	10, // 80: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
+	15, // 81: sekisho.v1.Sekisho.Programs:output_type -> sekisho.v1.SeenProgram
+	42, // 82: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
+	43, // 83: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
+	2,  // 84: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
+	64, // [64:85] is the sub-list for method output_type
+	43, // [43:64] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_sekisho_proto_init() }
@@ -3511,7 +3825,7 @@ func file_sekisho_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sekisho_proto_rawDesc), len(file_sekisho_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   39,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -43,6 +43,7 @@ const (
 	Sekisho_Connections_FullMethodName       = "/sekisho.v1.Sekisho/Connections"
 	Sekisho_FollowConnections_FullMethodName = "/sekisho.v1.Sekisho/FollowConnections"
 	Sekisho_Activity_FullMethodName          = "/sekisho.v1.Sekisho/Activity"
+	Sekisho_Programs_FullMethodName          = "/sekisho.v1.Sekisho/Programs"
 	Sekisho_Explain_FullMethodName           = "/sekisho.v1.Sekisho/Explain"
 	Sekisho_Backup_FullMethodName            = "/sekisho.v1.Sekisho/Backup"
 	Sekisho_Restore_FullMethodName           = "/sekisho.v1.Sekisho/Restore"
@@ -70,6 +71,7 @@ type SekishoClient interface {
 	Connections(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FlowBatch], error)
 	FollowConnections(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Flow], error)
 	Activity(ctx context.Context, in *ActivityRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Flow], error)
+	Programs(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeenProgram], error)
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error)
 	Backup(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error)
 	Restore(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Chunk, Empty], error)
@@ -319,6 +321,25 @@ func (c *sekishoClient) Activity(ctx context.Context, in *ActivityRequest, opts 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Sekisho_ActivityClient = grpc.ServerStreamingClient[Flow]
 
+func (c *sekishoClient) Programs(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeenProgram], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[8], Sekisho_Programs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Empty, SeenProgram]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_ProgramsClient = grpc.ServerStreamingClient[SeenProgram]
+
 func (c *sekishoClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExplainReply)
@@ -331,7 +352,7 @@ func (c *sekishoClient) Explain(ctx context.Context, in *ExplainRequest, opts ..
 
 func (c *sekishoClient) Backup(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[8], Sekisho_Backup_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[9], Sekisho_Backup_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -350,7 +371,7 @@ type Sekisho_BackupClient = grpc.ServerStreamingClient[Chunk]
 
 func (c *sekishoClient) Restore(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Chunk, Empty], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[9], Sekisho_Restore_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[10], Sekisho_Restore_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -383,6 +404,7 @@ type SekishoServer interface {
 	Connections(*Empty, grpc.ServerStreamingServer[FlowBatch]) error
 	FollowConnections(*Empty, grpc.ServerStreamingServer[Flow]) error
 	Activity(*ActivityRequest, grpc.ServerStreamingServer[Flow]) error
+	Programs(*Empty, grpc.ServerStreamingServer[SeenProgram]) error
 	Explain(context.Context, *ExplainRequest) (*ExplainReply, error)
 	Backup(*Empty, grpc.ServerStreamingServer[Chunk]) error
 	Restore(grpc.ClientStreamingServer[Chunk, Empty]) error
@@ -446,6 +468,9 @@ func (UnimplementedSekishoServer) FollowConnections(*Empty, grpc.ServerStreaming
 }
 func (UnimplementedSekishoServer) Activity(*ActivityRequest, grpc.ServerStreamingServer[Flow]) error {
 	return status.Error(codes.Unimplemented, "method Activity not implemented")
+}
+func (UnimplementedSekishoServer) Programs(*Empty, grpc.ServerStreamingServer[SeenProgram]) error {
+	return status.Error(codes.Unimplemented, "method Programs not implemented")
 }
 func (UnimplementedSekishoServer) Explain(context.Context, *ExplainRequest) (*ExplainReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
@@ -723,6 +748,17 @@ func _Sekisho_Activity_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Sekisho_ActivityServer = grpc.ServerStreamingServer[Flow]
 
+func _Sekisho_Programs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Empty)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SekishoServer).Programs(m, &grpc.GenericServerStream[Empty, SeenProgram]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_ProgramsServer = grpc.ServerStreamingServer[SeenProgram]
+
 func _Sekisho_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExplainRequest)
 	if err := dec(in); err != nil {
@@ -846,6 +882,11 @@ var Sekisho_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Activity",
 			Handler:       _Sekisho_Activity_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Programs",
+			Handler:       _Sekisho_Programs_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -327,7 +327,7 @@ func (b *Backend) Answer(ctx context.Context, id string, a prompt.Answer) (*rule
 	b.answers = append(b.answers, Answered{ID: id, Answer: a})
 	b.mu.Unlock()
 	b.Emit(api.Event{Gone: p.ID})
-	if a.Lifetime == rule.Once {
+	if a.Lifetime == rule.Once || a.Like != "" {
 		return nil, nil
 	}
 	r := rule.Rule{
@@ -430,6 +430,37 @@ func (b *Backend) Activity(ctx context.Context, a api.ActivityFilter, f func(flo
 }
 
 // Explain answers every question alike.
+func (b *Backend) Programs(_ context.Context, sees func(flow.Flow) bool, owns func(user string) bool) ([]api.SeenProgram, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []api.SeenProgram
+	byKey := map[string]int{}
+	for _, f := range b.history {
+		if f.Process == nil || !sees(f) {
+			continue
+		}
+		i, ok := byKey[f.Process.Key()]
+		if !ok {
+			i = len(all)
+			byKey[f.Process.Key()] = i
+			seen := api.SeenProgram{Process: *f.Process, Warnings: f.Warnings, First: f.Time}
+			for _, r := range b.rules {
+				if owns(r.User) && r.About(f.Process) {
+					seen.Rules = append(seen.Rules, r.ID)
+				}
+			}
+			all = append(all, seen)
+		}
+		all[i].Last = f.Time
+		if f.Decision.Verdict == flow.Allow {
+			all[i].Allowed++
+		} else {
+			all[i].Blocked++
+		}
+	}
+	return all, nil
+}
+
 func (b *Backend) Explain(_ context.Context, q api.Question) (api.Explanation, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
