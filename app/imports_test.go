@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"service/traffic":   {"app/flow", "service/bpf"},
 	"service/machine":   {"app/flow", "service/machine/..."},
 	"service/network":   {"app/flow"},
-	"service/engine":    {"app/flow", "app/rule", "app/prompt", "app/api", "service/bpf", "service/traffic"},
+	"service/engine":    {"app/flow", "app/rule", "app/prompt", "app/learn", "app/api", "service/bpf", "service/traffic"},
 	"service/server":    {"app/flow", "app/rule", "app/prompt", "app/api/..."},
 	"service/daemon":    {"app/...", "service/...", "store"},
 

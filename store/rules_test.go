@@ -40,8 +40,8 @@ func TestRuleComesBackWhole(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	everyFieldSet(t, reflect.ValueOf(want), "Rule")
-	everyFieldSet(t, reflect.ValueOf(fullFlow("1", noon)), "Flow", "Cookie", "Executable")
-	everyFieldSet(t, reflect.ValueOf(fullPrompt("1", noon)), "Prompt", "Cookie", "Decision")
+	everyFieldSet(t, reflect.ValueOf(fullFlow("1", noon)), "Flow", "Cookie", "Link", "Executable")
+	everyFieldSet(t, reflect.ValueOf(fullPrompt("1", noon)), "Prompt", "Cookie", "Link", "Decision")
 }
 
 // everyFieldSet fails when a type has a field that the test's value leaves zero: a

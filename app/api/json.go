@@ -158,6 +158,9 @@ type StatusJSON struct {
 	Kernel    Kernel        `json:"kernel"`
 	Counters  Counters      `json:"counters"`
 	Problems  []ProblemJSON `json:"problems"`
+	// Network is where the machine is, and what that is to rules.
+	Network        string `json:"network,omitempty"`
+	NetworkProfile string `json:"network_profile,omitempty"`
 }
 
 // ProblemJSON is one problem of a status.
@@ -174,6 +177,7 @@ func ToStatusJSON(s Status) StatusJSON {
 	j := StatusJSON{
 		Version: s.Version, Mode: s.Mode, ModeUntil: s.ModeUntil.UTC(), Enforcing: s.Enforcing, Since: s.Since.UTC(),
 		Rules: s.Rules, Waiting: s.Waiting, Kernel: s.Kernel, Counters: s.Counters, Problems: []ProblemJSON{},
+		Network: s.Network, NetworkProfile: s.NetworkProfile,
 	}
 	for _, p := range s.Problems {
 		j.Problems = append(j.Problems, ProblemJSON{Code: p.Code, Value: p.Value, What: p.What, Since: p.Since.UTC(), Do: p.Do})
@@ -211,6 +215,7 @@ type SettingsJSON struct {
 	Unattended      string   `json:"unattended"`
 	WhenStopped     string   `json:"when_stopped"`
 	DisabledPresets []string `json:"disabled_presets"`
+	Trust           bool     `json:"trust"`
 }
 
 // Seconds is a span that is written as a number of seconds.
@@ -225,7 +230,7 @@ func ToSettingsJSON(s Settings) SettingsJSON {
 	if presets == nil {
 		presets = []string{}
 	}
-	return SettingsJSON{Deadline: Seconds(s.Deadline), Unattended: s.Unattended, WhenStopped: s.WhenStopped, DisabledPresets: presets}
+	return SettingsJSON{Deadline: Seconds(s.Deadline), Unattended: s.Unattended, WhenStopped: s.WhenStopped, DisabledPresets: presets, Trust: s.Trust}
 }
 
 // SeenProgramJSON is a program that used the network.

@@ -55,7 +55,7 @@ func TestJSON(t *testing.T) {
 		"explanation": {ToExplanationJSON(Explanation{Decision: curl.Decision, Steps: []Step{{What: "rule 12", Matched: true, Decided: true, Why: "it names curl"}}}),
 			`{"verdict":"allow","by":{"kind":"rule","id":"12","name":"curl"},"steps":[{"what":"rule 12","matched":true,"decided":true,"why":"it names curl"}]}`},
 		"settings": {ToSettingsJSON(Settings{Deadline: 90 * time.Second, Unattended: "block", WhenStopped: "open"}),
-			`{"deadline_seconds":90,"unattended":"block","when_stopped":"open","disabled_presets":[]}`},
+			`{"deadline_seconds":90,"unattended":"block","when_stopped":"open","disabled_presets":[],"trust":false}`},
 	} {
 		got, err := json.Marshal(c.v)
 		if err != nil {

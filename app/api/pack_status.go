@@ -36,6 +36,7 @@ func PackStatus(s Status) *sekishopb.StatusReply {
 			NotShown:     s.Counters.NotShown,
 		},
 	}
+	m.Network, m.NetworkProfile = text(s.Network), text(s.NetworkProfile)
 	for _, p := range s.Problems {
 		m.Problems = append(m.Problems, &sekishopb.Problem{
 			Code: text(p.Code), Value: []byte(p.Value), What: []byte(p.What), Since: packTime(p.Since), Do: []byte(p.Do),
@@ -72,6 +73,7 @@ func UnpackStatus(m *sekishopb.StatusReply) Status {
 			NotShown:     c.GetNotShown(),
 		},
 	}
+	s.Network, s.NetworkProfile = m.GetNetwork(), m.GetNetworkProfile()
 	for _, p := range m.GetProblems() {
 		s.Problems = append(s.Problems, Problem{
 			Code: p.GetCode(), Value: string(p.GetValue()), What: string(p.GetWhat()), Since: unpackTime(p.GetSince()), Do: string(p.GetDo()),
@@ -83,7 +85,7 @@ func UnpackStatus(m *sekishopb.StatusReply) Status {
 // PackSettings writes s as a message.
 func PackSettings(s Settings) *sekishopb.SettingsMessage {
 	m := &sekishopb.SettingsMessage{
-		Deadline: int64(s.Deadline), Unattended: text(s.Unattended), WhenStopped: text(s.WhenStopped),
+		Deadline: int64(s.Deadline), Unattended: text(s.Unattended), WhenStopped: text(s.WhenStopped), Trust: s.Trust,
 	}
 	for _, p := range s.DisabledPresets {
 		m.DisabledPresets = append(m.DisabledPresets, text(p))
@@ -98,6 +100,7 @@ func UnpackSettings(m *sekishopb.SettingsMessage) Settings {
 		Unattended:      m.GetUnattended(),
 		WhenStopped:     m.GetWhenStopped(),
 		DisabledPresets: m.GetDisabledPresets(),
+		Trust:           m.GetTrust(),
 	}
 }
 

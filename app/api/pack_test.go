@@ -263,11 +263,28 @@ func TestRoundTrip(t *testing.T) {
 			same(t, got, err, want)
 		},
 		"settings": func(t *rapid.T) {
-			want := Settings{Deadline: time.Duration(rapid.Int64().Draw(t, "deadline")), Unattended: rapid.String().Draw(t, "unattended"), WhenStopped: rapid.String().Draw(t, "when stopped")}
+			want := Settings{Deadline: time.Duration(rapid.Int64().Draw(t, "deadline")), Unattended: rapid.String().Draw(t, "unattended"), WhenStopped: rapid.String().Draw(t, "when stopped"), Trust: rapid.Bool().Draw(t, "trust")}
 			if rapid.Bool().Draw(t, "has presets") {
 				want.DisabledPresets = rapid.SliceOfN(rapid.String(), 1, 3).Draw(t, "presets")
 			}
 			same(t, UnpackSettings(wired(t, PackSettings(want))), nil, want)
+		},
+		"network": func(t *rapid.T) {
+			want := Network{
+				ID: rapid.String().Draw(t, "id"), Name: rapid.String().Draw(t, "name"), Kind: "wifi", Link: rapid.String().Draw(t, "link"),
+				Profile: rapid.String().Draw(t, "profile"), Known: rapid.Bool().Draw(t, "known"), Weak: rapid.Bool().Draw(t, "weak"),
+				Here: rapid.Bool().Draw(t, "here"), Primary: rapid.Bool().Draw(t, "primary"),
+			}
+			same(t, UnpackNetwork(wired(t, PackNetwork(want))), nil, want)
+		},
+		"proposal": func(t *rapid.T) {
+			want := Proposal{
+				ID: rapid.String().Draw(t, "id"), Rule: anyRule.Draw(t, "rule"), Breadth: "owner", Interpreter: rapid.Bool().Draw(t, "interpreter"),
+				Overrides: []string{rapid.String().Draw(t, "overrides")}, Examples: []string{rapid.String().Draw(t, "example")},
+				Flows: rapid.Uint64().Draw(t, "flows"), Hosts: rapid.IntRange(0, 1000).Draw(t, "hosts"), First: anyTime.Draw(t, "first"), Last: anyTime.Draw(t, "last"),
+			}
+			got, err := UnpackProposal(wired(t, PackProposal(want)))
+			same(t, got, err, want)
 		},
 		"filter": func(t *rapid.T) {
 			want := ActivityFilter{

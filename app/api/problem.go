@@ -25,6 +25,7 @@ const (
 	ProblemKernel         = "kernel"
 	ProblemWriters        = "writers"  // the error
 	ProblemPackages       = "packages" // the error
+	ProblemNetworks       = "networks" // the error
 	// By what program, where that is known: the value.
 	ProblemTableChangedBy   = "table-changed-by"
 	ProblemTableRemovedBy   = "table-removed-by"
@@ -64,6 +65,7 @@ var problems = map[string]struct{ what, do string }{
 	ProblemEndedNotSaved:    {"Rules that have ended are still on the disk: $", "Make room on the disk; they decide nothing meanwhile."},
 	ProblemWriters:          {"Who writes a program's file is not seen: $", "Warnings of programs that a browser or a new program saved are missing; everything else works."},
 	ProblemPackages:         {"Which packages are installed is not known: $", "Rules for packages may match nothing until that is mended."},
+	ProblemNetworks:         {"On which network this machine is isn't known, so each counts as unknown: $", restart},
 	ProblemKernel:           {"The kernel does not take decisions: $", restart},
 }
 

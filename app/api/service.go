@@ -37,6 +37,10 @@ type Status struct {
 	Kernel    Kernel
 	Counters  Counters
 	Problems  []Problem
+	// Network is where the machine is, as people call it, and NetworkProfile what that is to
+	// rules; empty if nothing is known.
+	Network        string
+	NetworkProfile string
 }
 
 // Kernel says which of the kernel's means are in use.
@@ -107,6 +111,9 @@ type Settings struct {
 	WhenStopped string        // "open" or "closed": what happens to undecided traffic after a tidy stop
 	// Presets that are switched off, by name.
 	DisabledPresets []string
+	// Trust lets programs from this system's packages connect, except those that do what
+	// anybody tells them.
+	Trust bool
 }
 
 // ActivityFilter narrows what Activity returns; zero fields let everything through.
@@ -161,6 +168,19 @@ type Service interface {
 	// ImportRules adds the rules of a file that rule.ReadFile accepts, or with replace
 	// puts them in place of all; nothing changes if one of them is bad.
 	ImportRules(ctx context.Context, file []byte, replace bool) (added int, err error)
+
+	// Networks lists those that the machine is on and those that somebody named.
+	Networks(ctx context.Context) ([]Network, error)
+	// NameNetwork says which profile a network has; an empty one forgets it.
+	NameNetwork(ctx context.Context, id, profile string) error
+
+	// Learned is the rules that are proposed for what mode learn let through.
+	Learned(ctx context.Context) (Learned, error)
+	// AcceptLearned makes rules of proposals, all or none; changed has other rules in their
+	// place, by the proposal's id.
+	AcceptLearned(ctx context.Context, ids []string, changed map[string]rule.Rule) ([]rule.Rule, error)
+	// DropLearned forgets what proposals were made of.
+	DropLearned(ctx context.Context, ids []string) error
 
 	Prompts(ctx context.Context) ([]prompt.Prompt, error)
 	// Answer settles a prompt, by its id or that of one of its flows. The returned

@@ -88,12 +88,12 @@ func matchesNetwork(of, profile string) bool {
 	return false
 }
 
-// Networked reports whether a rule that a program at path may match holds in some
-// networks only: then a decision about one of its flows says nothing of a flow by
+// Networked reports whether a rule that a program at path may match in direction d holds
+// in some networks only: then a decision about one of its flows says nothing of a flow by
 // another network.
-func (s *Set) Networked(path string) bool {
+func (s *Set) Networked(path string, d flow.Direction) bool {
 	for n := range s.walk.of(path) {
-		if s.ranked[n].Network != "" {
+		if r := &s.ranked[n]; r.Network != "" && r.Direction.matches(d) {
 			return true
 		}
 	}

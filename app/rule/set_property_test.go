@@ -82,14 +82,14 @@ func TestNetworked(t *testing.T) {
 			first, ok := s.Decide(q, now)
 			q.Network = rapid.SampledFrom([]string{"", NetworkHome, NetworkPublic, "the cabin"}).Draw(t, "another network")
 			second, also := s.Decide(q, now)
-			if s.Networked(q.Process.Path) {
+			if s.Networked(q.Process.Path, q.Direction) {
 				networked++
 			}
 			if ok == also && first == second {
 				continue
 			}
 			differ++
-			if !s.Networked(q.Process.Path) {
+			if !s.Networked(q.Process.Path, q.Direction) {
 				t.Fatalf("decided by %+v, in another network by %+v", first, second)
 			}
 		}

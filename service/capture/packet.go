@@ -20,7 +20,7 @@ type Packet struct {
 	Protocol  flow.Protocol
 	Local     flow.Endpoint // of one that is forwarded: where it comes from
 	Remote    flow.Endpoint
-	Interface uint32 // index of the one through which it came in
+	Interface uint32 // index of the one through which it came in, of one that leaves of that by which it goes
 	Forwarded bool
 	Payload   []byte // from the network header on; valid until Run's function returns
 
@@ -39,6 +39,9 @@ func (q *Queue) packet(a nfqueue.Attribute) *Packet {
 	p.read(p.Payload)
 	if a.InDev != nil {
 		p.Interface = *a.InDev
+	}
+	if a.InDev == nil && a.OutDev != nil {
+		p.Interface = *a.OutDev
 	}
 	switch {
 	case a.Hook != nil && *a.Hook == hookIn:

@@ -19,6 +19,7 @@ import (
 	"sekisho/service/enforce"
 	"sekisho/service/engine"
 	"sekisho/service/names"
+	"sekisho/service/network"
 	"sekisho/service/process"
 	"sekisho/service/server"
 	"sekisho/store"
@@ -118,6 +119,7 @@ type service struct {
 	kernel   *bpf.Kernel
 	names    *names.Cache
 	streams  *names.Streams // the reader's of answers alone
+	places   *network.Watcher
 	clock    engine.Clock
 	who      *process.Tracker
 	packages *process.Packages
@@ -182,12 +184,14 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 	if err := s.openQueues(early.native); err != nil {
 		return err
 	}
+	s.places = network.New(network.Config{Changed: func(*network.State) { s.engine.NetworksChanged() }, Log: s.Log})
 	s.engine, err = engine.New(engine.Config{
 		Kernel: s.kernel, Sockets: sockets{}, Processes: s.who, Packages: s.packages, Names: s.names, Store: memory{db}, Log: s.Log,
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
 		Control: bpf.Control{Netns: cookie, All: s.scope.All}, Forwarded: s.forwarded(),
 		Facts: s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
 		Clock: s.clock, Resolvers: names.NewResolvers("/").Servers,
+		Networks: networks{s.places}, Trust: trust(),
 		Recalled: &early.rules,
 	})
 	if err != nil {
@@ -262,6 +266,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.hearResolved(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.others.run(ctx) })
+	g.Go(func() error { return s.watchNetworks(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
 	s.ready(ctx)
 	g.Go(func() error { return s.knowFiles(ctx) }) // nothing of it is needed to be ready

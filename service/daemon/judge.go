@@ -11,7 +11,10 @@ import (
 
 // judge hands a held packet to the engine. One that arrives only our own queue's reader may
 // give it.
-func (s *service) judge(p *capture.Packet) {
+func (s *service) judge(p *capture.Packet) { s.judgeAt(p, int(p.Interface)) }
+
+// judgeAt is judge for a packet on a link of this network namespace; 0 if it isn't on one.
+func (s *service) judgeAt(p *capture.Packet, link int) {
 	if p.Direction == flow.In {
 		owner, ours := s.receiver(p)
 		if !ours {
@@ -20,8 +23,11 @@ func (s *service) judge(p *capture.Packet) {
 		}
 		p.Owner = owner
 	}
+	if p.Forwarded {
+		link = 0 // it came by one and goes by another
+	}
 	s.engine.Judge(engine.Packet{
-		Owner: p.Owner, Direction: p.Direction, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Held: p,
+		Owner: p.Owner, Direction: p.Direction, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Link: link, Held: p,
 	})
 }
 
@@ -33,7 +39,7 @@ func (s *service) judgeLeaving(p *capture.Packet) {
 		s.pass(p)
 		return
 	}
-	s.judge(p)
+	s.judgeAt(p, 0)
 }
 
 // receiver says whose a packet is that arrives: the owner of the very socket to which it

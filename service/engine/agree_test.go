@@ -28,7 +28,7 @@ func TestKernelAgreesWithTheRules(t *testing.T) {
 		}
 		if rapid.IntRange(0, 3).Draw(r, "preset off") == 0 {
 			s, _ := w.e.Settings(t.Context())
-			s.DisabledPresets = []string{presetLoopback}
+			s.DisabledPresets = []string{rule.PresetLoopback}
 			if err := w.e.SetSettings(t.Context(), s); err != nil {
 				r.Fatal(err)
 			}

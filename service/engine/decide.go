@@ -27,8 +27,11 @@ func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 	if r := e.retryFor(f); r != nil {
 		return r.decision
 	}
-	if n := e.preset(f); n != "" {
-		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}
+	if d, ok := e.preset(e.shipped().normal, f); ok {
+		return d
+	}
+	if d, ok := e.trust(f); ok {
+		return d
 	}
 	if d, ok := byMode(e.mode.Mode); ok {
 		return d
@@ -53,15 +56,12 @@ func (e *Engine) first(f *flow.Flow) (flow.Decision, bool) {
 	case api.ModeOff:
 		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByMode, Name: "off"}}, true
 	case api.ModeLockdown:
-		if n := e.preset(f); n == presetLoopback || n == presetDHCP || n == presetKernel {
-			return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}, true
+		if d, ok := e.preset(e.shipped().essential, f); ok {
+			return d, true
 		}
 		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByMode, Name: "lockdown"}}, true
 	}
-	if e.preset(f) == presetDHCP {
-		return flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: presetDHCP}}, true
-	}
-	return flow.Decision{}, false
+	return e.preset(e.shipped().dhcp, f)
 }
 
 // byMode is what the mode does with flows that nothing else decides.

@@ -74,6 +74,8 @@ func (e *Engine) ends(f *flow.Flow) (flow.Decision, bool) {
 	d := e.decide(f, bpf.Owner{})
 	was := f.Decision.By
 	switch {
+	case d.Verdict != flow.Allow && e.tooEarly(f):
+		return d, false
 	case d.Verdict == flow.Waiting && was.Kind == flow.ByRule:
 		// What allowed it is gone, and nothing else does.
 		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitRuleEnded}}, true

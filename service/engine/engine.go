@@ -26,6 +26,8 @@ type Config struct {
 	Processes Processes
 	Packages  Packages
 	Names     Names
+	Networks  Networks // nil: nothing is known of them
+	Trust     rule.Trust
 	Store     Store
 	Log       *slog.Logger
 	Clock     Clock
@@ -92,6 +94,10 @@ type Engine struct {
 	audience      map[*listener]struct{}
 	followed      map[*follower]struct{}
 	lan           lanCache
+	presets       presets
+	trusted       map[trusted]bool
+	networks      networks
+	learning      learning
 }
 
 // New makes an engine from what the store remembers. It changes nothing in the kernel.
@@ -146,7 +152,11 @@ func (e *Engine) recall() error {
 	if _, err := e.c.Store.Load("settings", &e.settings); err != nil {
 		return fmt.Errorf("recall settings: %w", err)
 	}
+	e.otherSettings()
 	if err := e.recallMode(); err != nil {
+		return err
+	}
+	if err := errors.Join(e.recallNetworks(), e.recallLearned()); err != nil {
 		return err
 	}
 	missed, err := e.c.Store.Missed()
@@ -249,6 +259,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			e.letGo()
 			<-saved
 			e.aside.end()
+			e.noteLearned(true)
 			e.completeApproved()
 			e.save()
 			return nil
@@ -293,6 +304,9 @@ func (e *Engine) keepSaving(ctx context.Context) {
 		}
 		e.completeApproved()
 		e.save()
+		e.newResolvers()
+		e.endPlaceTime()
+		e.noteLearned(false)
 		e.tellTraffic()
 		e.lookForLost()
 		e.endLeft(time.Now())

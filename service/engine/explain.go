@@ -54,17 +54,8 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 	if e.set.Len() == 0 {
 		step("rules", flow.Decision{}, false, "There are no rules.")
 	}
-	for _, n := range Presets {
-		d := flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByPreset, Name: n}}
-		switch {
-		case !e.presetOn(n):
-			step("preset "+n, d, false, "It is switched off.")
-		case e.preset(&f) == n:
-			step("preset "+n, d, true, presetSentence[n])
-			return x, nil
-		default:
-			step("preset "+n, d, false, presetAbout[n])
-		}
+	if e.explainPresets(&f, step) || e.explainTrust(&f, step) {
+		return x, nil
 	}
 	if d, ok := byMode(e.mode.Mode); ok {
 		step("mode "+string(e.mode.Mode), d, true, fmt.Sprintf("No rule says anything, and the mode is %s.", e.mode.Mode))
@@ -75,25 +66,10 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 	return x, nil
 }
 
-// presetAbout says what a preset looks for, where it is something else.
-var presetAbout = map[string]string{
-	presetLoopback: "It is about addresses of this machine itself.",
-	presetResolver: "It is about port 53 of the name servers that the system uses.",
-	presetDHCP:     "It is about the system's own DHCP client.",
-	presetKernel:   "It is about the kernel's own control messages.",
-}
-
-var presetSentence = map[string]string{
-	presetLoopback: "Programs of this machine may talk among themselves.",
-	presetResolver: "Programs may look up names at the name servers that the system uses.",
-	presetDHCP:     "The system may ask the network for its address.",
-	presetKernel:   "The kernel may answer pings and keep the network running.",
-}
-
 func firstSentence(d flow.Decision) string {
 	switch {
 	case d.By.Kind == flow.ByPreset:
-		return presetSentence[d.By.Name]
+		return presetSentence(d)
 	case d.Verdict == flow.Allow:
 		return "The firewall is off, so everything passes."
 	}

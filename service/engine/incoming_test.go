@@ -314,7 +314,7 @@ func TestExplainIncoming(t *testing.T) {
 	if x := ask(server.Path, "192.168.1.20", 8001); x.Decision.Verdict != flow.Waiting {
 		t.Errorf("%+v", x)
 	}
-	if x := ask(server.Path, "localhost", 8000); x.Decision.By.Name != presetLoopback || !strings.Contains(x.Steps[1].Why, "names no destination") {
+	if x := ask(server.Path, "localhost", 8000); x.Decision.By.Name != rule.PresetLoopback || !strings.Contains(x.Steps[1].Why, "names no destination") {
 		t.Errorf("%+v", x)
 	}
 	if x := ask(flow.KernelPath, "192.168.1.20", 8000); x.Decision.Verdict != flow.Waiting {

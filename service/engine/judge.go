@@ -160,7 +160,7 @@ func (e *Engine) unseen(p *flow.Process) (*flow.Process, bool) {
 func flowOf(p Packet, process *flow.Process) flow.Flow {
 	return flow.Flow{
 		Time: time.Now(), Direction: p.Direction, Protocol: p.Protocol, Process: process,
-		Local: p.Local, Remote: p.Remote, Cookie: p.Owner.Cookie, State: flow.Open,
+		Local: p.Local, Remote: p.Remote, Link: p.Link, Cookie: p.Owner.Cookie, State: flow.Open,
 	}
 }
 

@@ -65,8 +65,8 @@ func (e *Engine) unexplained(f *flow.Flow, o bpf.Owner, v flow.Verdict) flow.Dec
 	switch {
 	case o.Foreign && v == flow.Block:
 		return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByLimit, Name: limitNamespace}}
-	case v == flow.Allow && f.Remote.Addr.Unmap().IsLoopback() && e.presetOn(presetLoopback):
-		return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByPreset, Name: presetLoopback}}
+	case v == flow.Allow && f.Remote.Addr.Unmap().IsLoopback() && e.presetOn(rule.PresetLoopback):
+		return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByPreset, Name: rule.PresetLoopback}}
 	}
 	return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByMode, Name: string(e.mode.Mode)}}
 }
@@ -97,6 +97,7 @@ func (e *Engine) show(f *flow.Flow, told bool) {
 	if (over || e.live.Put(f) == nil) && f.State == flow.Open { // nothing will tell of its end
 		f.State, f.Ended = flow.Closed, time.Now()
 	}
+	e.learn(f)
 	e.note(f)
 }
 
@@ -188,7 +189,7 @@ func (e *Engine) noteEnd(l *traffic.Live, at time.Time) {
 
 // forgetExact clears what the kernel knows of a flow alone, whose socket is gone.
 func (e *Engine) forgetExact(l *traffic.Live) {
-	if forThisFlow(l.Decision) || l.Process.Path == "" {
+	if forThisFlow(l.Decision) || l.Process.Path == "" || e.byNetwork(&l.Flow) {
 		socket := l.Cookie
 		if l.Listener != 0 {
 			socket = l.Listener

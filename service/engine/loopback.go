@@ -17,8 +17,9 @@ import (
 func (e *Engine) query(f *flow.Flow) rule.Query {
 	a := f.Remote.Addr.Unmap()
 	q := rule.QueryOf(f, a.IsValid() && e.onLAN(a))
+	q.Network = e.profileOf(f)
 	if a.IsLoopback() {
-		q.Named = e.presetOn(presetLoopback)
+		q.Named = e.presetOn(rule.PresetLoopback)
 		if q.Remote.Name == "" {
 			q.Remote.Name = rule.Localhost() // nobody looks it up in DNS
 		}
@@ -28,7 +29,7 @@ func (e *Engine) query(f *flow.Flow) rule.Query {
 
 // loopback is what the kernel does with what a machine says to itself.
 func (e *Engine) loopback() bpf.Verdict {
-	if !e.presetOn(presetLoopback) {
+	if !e.presetOn(rule.PresetLoopback) {
 		return bpf.Ask
 	}
 	if e.mode.Mode == api.ModeLockdown || e.mode.Mode == api.ModeOff {

@@ -51,9 +51,12 @@ func TestLoopback(t *testing.T) {
 			}
 			w.is(h, c.elsewhere)
 			for i, f := range w.history()[:2] {
-				want := flow.By{Kind: flow.ByPreset, Name: presetLoopback}
+				want := flow.By{Kind: flow.ByPreset, Name: rule.PresetLoopback}
 				if c.out == "refused" {
 					want = flow.By{Kind: flow.ByRule, ID: "1"}
+				}
+				if f.Decision.By.Kind == flow.ByPreset {
+					want.ID = f.Decision.By.ID
 				}
 				if f.Decision.By != want || f.Direction != flow.Direction(i) {
 					t.Errorf("history: %+v", f)
@@ -69,7 +72,7 @@ func TestLoopbackWithoutThePreset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.DisabledPresets = []string{presetLoopback}
+	s.DisabledPresets = []string{rule.PresetLoopback}
 	if err := w.e.SetSettings(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

@@ -144,6 +144,13 @@ func (e *Engine) Settings(context.Context) (api.Settings, error) {
 	return s, nil
 }
 
+// otherSettings makes what follows from other settings.
+func (e *Engine) otherSettings() {
+	e.trusted = map[trusted]bool{}
+	e.presets = presets{}
+	e.shipped()
+}
+
 // SetSettings replaces them.
 func (e *Engine) SetSettings(_ context.Context, s api.Settings) error {
 	if s.Deadline < minDeadline || s.Deadline > maxDeadline {
@@ -156,8 +163,8 @@ func (e *Engine) SetSettings(_ context.Context, s api.Settings) error {
 		return api.Errorf(api.BadRequest, "when-stopped: want %s or %s", whenStoppedOpen, whenStoppedClosed)
 	}
 	for _, p := range s.DisabledPresets {
-		if !slices.Contains(Presets, p) {
-			return api.Errorf(api.BadRequest, "there is no preset %q: want one of %s", p, strings.Join(Presets, ", "))
+		if names := rule.PresetNames(); !slices.Contains(names, p) {
+			return api.Errorf(api.BadRequest, "there is no preset %q: want one of %s", p, strings.Join(names, ", "))
 		}
 	}
 	e.begin()
@@ -168,6 +175,7 @@ func (e *Engine) SetSettings(_ context.Context, s api.Settings) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.settings = s
+	e.otherSettings()
 	e.reconsider()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
 	"sekisho/app/rule"
@@ -74,6 +75,21 @@ type Names interface {
 	Lookup(program string, addr netip.Addr, now time.Time) (string, bool)
 }
 
+// Networks says by which network a flow goes. Its methods may be called from any goroutine
+// and return at once.
+type Networks interface {
+	// Of is the profile of the network that a flow goes by; empty if it stays on the machine.
+	Of(link int, local, remote netip.Addr) string
+	// Profile is that of the network by which what has no other route goes.
+	Profile() string
+	// Mixed reports whether the ends of a flow alone may not say which profile it has.
+	Mixed() bool
+	// Here is the networks that the machine is on, the primary first.
+	Here() []api.Network
+	// SetKnown says which profiles people gave, by network id.
+	SetKnown(map[string]string)
+}
+
 // Store keeps what is to be remembered. store.Store is one.
 type Store interface {
 	Rules() ([]rule.Rule, error)
@@ -116,5 +132,6 @@ type Packet struct {
 	Protocol  flow.Protocol
 	Local     flow.Endpoint
 	Remote    flow.Endpoint
+	Link      int  // index of the network link by which it came or goes; 0 if that isn't known
 	Held      Held // nil: it was refused, since nothing could hold it
 }

@@ -21,6 +21,7 @@ func (e *Engine) status() api.Status {
 		Version: e.c.Version, Mode: e.mode.Mode, Enforcing: e.mode.Mode != api.ModeOff,
 		Since: e.since, Rules: e.set.Len(), Waiting: len(e.waiting.flows), Kernel: e.c.Facts, Counters: e.counters,
 	}
+	s.Network, s.NetworkProfile = e.network()
 	if e.mode.Then != "" {
 		s.ModeUntil = e.mode.Until
 	}

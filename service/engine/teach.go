@@ -39,7 +39,7 @@ func (e *Engine) refresh() error {
 		e.control.Fallback = bpf.Allow
 	}
 	e.control.Loopback = e.loopback()
-	e.control.DHCP = e.presetOn(presetDHCP)
+	e.control.DHCP = e.presetOn(rule.PresetDHCP)
 	e.taught = newTaught()
 	if len(e.programs) >= maxPrograms {
 		e.forgetPrograms()
@@ -106,7 +106,7 @@ func (e *Engine) expectFlows() error {
 	}
 	n := 0
 	for _, r := range e.set.Rules() {
-		if !r.Enabled || !r.Remote.Address.IsValid() || len(r.Ports) != 1 || r.Ports[0].From != r.Ports[0].To || named[r.Program.Path] {
+		if !r.Enabled || !r.Remote.Address.IsValid() || len(r.Ports) != 1 || r.Ports[0].From != r.Ports[0].To || named[r.Program.Path] || e.setNetworked(r.Program.Path) {
 			continue
 		}
 		exe, p := e.expected(r.Program.Path)
@@ -209,7 +209,7 @@ func (e *Engine) judgeProgram(exe flow.Executable, p *knownProgram) bpf.ProgramV
 		p.perProcess = p.perProcess || wide[d].PerProcess && process.IsFile()
 	}
 	if !p.perProcess {
-		p.verdict = [2]bpf.Verdict{e.wideVerdict(wide[flow.Out]), e.wideVerdict(wide[flow.In])}
+		p.verdict = [2]bpf.Verdict{e.wideVerdict(wide[flow.Out], p.path, flow.Out), e.wideVerdict(wide[flow.In], p.path, flow.In)}
 	}
 	return bpf.ProgramVerdict{
 		Generation: p.generation, ID: p.id, Out: p.verdict[flow.Out], In: p.verdict[flow.In], PerProcess: p.perProcess,
@@ -218,8 +218,9 @@ func (e *Engine) judgeProgram(exe flow.Executable, p *knownProgram) bpf.ProgramV
 
 // wideVerdict is what the kernel may do with every flow of whom w is about. Rules win
 // over presets and the mode, so a verdict of theirs holds everywhere; a mode that blocks
-// leaves room for presets, so its flows are looked at one by one.
-func (e *Engine) wideVerdict(w rule.Width) bpf.Verdict {
+// leaves room for presets, so its flows are looked at one by one. So are those that the mode
+// lets through if it is to learn from them, or if a preset may block some.
+func (e *Engine) wideVerdict(w rule.Width, path string, d flow.Direction) bpf.Verdict {
 	switch {
 	case e.mode.Mode == api.ModeLockdown:
 		return bpf.Depends
@@ -227,7 +228,7 @@ func (e *Engine) wideVerdict(w rule.Width) bpf.Verdict {
 		return bpf.Allow
 	case w.Verdict == rule.BlockAll:
 		return bpf.Block
-	case w.Verdict == rule.NoRule && (e.mode.Mode == api.ModeAllow || e.mode.Mode == api.ModeLearn):
+	case w.Verdict == rule.NoRule && e.mode.Mode == api.ModeAllow && !e.presetsBlock(path, d):
 		return bpf.Allow
 	}
 	return bpf.Depends
@@ -249,7 +250,7 @@ func (e *Engine) teach(f *flow.Flow, o bpf.Owner) {
 
 func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	verdict := kernelVerdict(f.Decision.Verdict)
-	if forThisFlow(f.Decision) || !known(o) {
+	if forThisFlow(f.Decision) || !known(o) || e.byNetwork(f) {
 		if f.Cookie == 0 {
 			e.keepRetry(f, o, f.Decision, false)
 			return nil
@@ -310,7 +311,7 @@ func (e *Engine) subject(f *flow.Flow, o bpf.Owner) (bpf.Subject, bpf.Verdict, e
 	}
 	subject, wide := bpf.OfProcess(o), bpf.Depends
 	if !f.Process.Replaced {
-		wide = e.wideVerdict(e.set.Wide(f.Process, f.Direction, e.c.Clock()))
+		wide = e.wideVerdict(e.set.Wide(f.Process, f.Direction, e.c.Clock()), f.Process.Path, f.Direction)
 	}
 	return subject, wide, e.c.Kernel.SetExact(subject, bpf.Peer{Direction: f.Direction}, wide, e.control.Generation)
 }

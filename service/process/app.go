@@ -29,14 +29,14 @@ func (t *Tracker) app(id flow.ProcessID, path string, exe flow.Executable) (app 
 		return "", false
 	}
 	for _, folder := range snapFolders {
-		if name := firstFolder(path, folder); name != "" && t.proc.isFile(path, exe) && ownedByRoot(path) {
+		if name := firstFolder(path, folder); name != "" && t.proc.isFile(path, exe) && OwnedByRoot(path) {
 			return name, false
 		}
 	}
 	_, foreign := t.proc.root(id)
 	if foreign {
 		for _, here := range t.proc.ours(id, path) {
-			if name := firstFolder(here, flatpakApps); name != "" && t.proc.isFile(here, exe) && ownedByRoot(here) {
+			if name := firstFolder(here, flatpakApps); name != "" && t.proc.isFile(here, exe) && OwnedByRoot(here) {
 				return name, false
 			}
 		}

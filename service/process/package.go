@@ -61,7 +61,7 @@ func (p *Packages) owner(path string) (installed.Owner, string, bool) {
 		}
 		path = real
 	}
-	return o, path, ownedByRoot(filepath.Join(p.root, path))
+	return o, path, OwnedByRoot(filepath.Join(p.root, path))
 }
 
 // Run reads the packages, and again when they change, until ctx ends: so that who asks for
@@ -124,9 +124,9 @@ func (p *Packages) Check(path string, exe flow.Executable) flow.Integrity {
 	return is
 }
 
-// ownedByRoot reports whether only root can have put the file at path there. In folders
+// OwnedByRoot reports whether only root can have put the file at path there. In folders
 // such as /tmp, where everybody may put files, nobody may take those of others away.
-func ownedByRoot(path string) bool {
+func OwnedByRoot(path string) bool {
 	for {
 		var s unix.Stat_t
 		if unix.Stat(path, &s) != nil || s.Uid != 0 || s.Mode&0o022 != 0 && s.Mode&(unix.S_IFMT|unix.S_ISVTX) != unix.S_IFDIR|unix.S_ISVTX {

@@ -33,6 +33,14 @@ type Backend interface {
 	RemoveRule(ctx context.Context, id string) error
 	ImportRules(ctx context.Context, file []byte, replace bool) (added int, err error)
 
+	Networks(ctx context.Context) ([]api.Network, error)
+	NameNetwork(ctx context.Context, id, profile string) error
+
+	Learned(ctx context.Context) (api.Learned, error)
+	// AcceptLearned is told who accepts.
+	AcceptLearned(ctx context.Context, ids []string, changed map[string]rule.Rule, by string) ([]rule.Rule, error)
+	DropLearned(ctx context.Context, ids []string) error
+
 	Prompts(ctx context.Context) ([]prompt.Prompt, error)
 	Answer(ctx context.Context, id string, a prompt.Answer) (*rule.Rule, error)
 	// Attend is told for whom the client can answer: for uid, and with admin for

@@ -37,6 +37,13 @@ var permissions = map[string]permission{
 	sekishopb.Sekisho_RemoveRule_FullMethodName:  own,
 	sekishopb.Sekisho_ImportRules_FullMethodName: admin,
 
+	sekishopb.Sekisho_Networks_FullMethodName:    own, // where the machine is, which every program on it can see
+	sekishopb.Sekisho_NameNetwork_FullMethodName: admin,
+
+	sekishopb.Sekisho_Learned_FullMethodName:       admin, // of everybody's programs
+	sekishopb.Sekisho_AcceptLearned_FullMethodName: admin,
+	sekishopb.Sekisho_DropLearned_FullMethodName:   admin,
+
 	sekishopb.Sekisho_Prompts_FullMethodName: own,
 	sekishopb.Sekisho_Answer_FullMethodName:  own,
 	sekishopb.Sekisho_Attend_FullMethodName:  own,

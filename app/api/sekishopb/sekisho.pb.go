@@ -2851,19 +2851,21 @@ func (x *Problem) GetValue() []byte {
 }
 
 type StatusReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	Mode          string                 `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
-	ModeUntil     int64                  `protobuf:"varint,3,opt,name=mode_until,json=modeUntil,proto3" json:"mode_until,omitempty"`
-	Enforcing     bool                   `protobuf:"varint,4,opt,name=enforcing,proto3" json:"enforcing,omitempty"`
-	Since         int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
-	Rules         int64                  `protobuf:"varint,6,opt,name=rules,proto3" json:"rules,omitempty"`
-	Waiting       int64                  `protobuf:"varint,7,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	Kernel        *Kernel                `protobuf:"bytes,8,opt,name=kernel,proto3" json:"kernel,omitempty"`
-	Counters      *Counters              `protobuf:"bytes,9,opt,name=counters,proto3" json:"counters,omitempty"`
-	Problems      []*Problem             `protobuf:"bytes,10,rep,name=problems,proto3" json:"problems,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Version        string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Mode           string                 `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
+	ModeUntil      int64                  `protobuf:"varint,3,opt,name=mode_until,json=modeUntil,proto3" json:"mode_until,omitempty"`
+	Enforcing      bool                   `protobuf:"varint,4,opt,name=enforcing,proto3" json:"enforcing,omitempty"`
+	Since          int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"`
+	Rules          int64                  `protobuf:"varint,6,opt,name=rules,proto3" json:"rules,omitempty"`
+	Waiting        int64                  `protobuf:"varint,7,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Kernel         *Kernel                `protobuf:"bytes,8,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	Counters       *Counters              `protobuf:"bytes,9,opt,name=counters,proto3" json:"counters,omitempty"`
+	Problems       []*Problem             `protobuf:"bytes,10,rep,name=problems,proto3" json:"problems,omitempty"`
+	Network        string                 `protobuf:"bytes,20,opt,name=network,proto3" json:"network,omitempty"`
+	NetworkProfile string                 `protobuf:"bytes,21,opt,name=network_profile,json=networkProfile,proto3" json:"network_profile,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *StatusReply) Reset() {
@@ -2966,6 +2968,496 @@ func (x *StatusReply) GetProblems() []*Problem {
 	return nil
 }
 
+func (x *StatusReply) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *StatusReply) GetNetworkProfile() string {
+	if x != nil {
+		return x.NetworkProfile
+	}
+	return ""
+}
+
+type Network struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	Link          string                 `protobuf:"bytes,4,opt,name=link,proto3" json:"link,omitempty"`
+	Profile       string                 `protobuf:"bytes,5,opt,name=profile,proto3" json:"profile,omitempty"`
+	Known         bool                   `protobuf:"varint,6,opt,name=known,proto3" json:"known,omitempty"`
+	Weak          bool                   `protobuf:"varint,7,opt,name=weak,proto3" json:"weak,omitempty"`
+	Here          bool                   `protobuf:"varint,8,opt,name=here,proto3" json:"here,omitempty"`
+	Primary       bool                   `protobuf:"varint,9,opt,name=primary,proto3" json:"primary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Network) Reset() {
+	*x = Network{}
+	mi := &file_sekisho_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Network) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Network) ProtoMessage() {}
+
+func (x *Network) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Network.ProtoReflect.Descriptor instead.
+func (*Network) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Network) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Network) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Network) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Network) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *Network) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *Network) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *Network) GetWeak() bool {
+	if x != nil {
+		return x.Weak
+	}
+	return false
+}
+
+func (x *Network) GetHere() bool {
+	if x != nil {
+		return x.Here
+	}
+	return false
+}
+
+func (x *Network) GetPrimary() bool {
+	if x != nil {
+		return x.Primary
+	}
+	return false
+}
+
+type NetworksReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Networks      []*Network             `protobuf:"bytes,1,rep,name=networks,proto3" json:"networks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworksReply) Reset() {
+	*x = NetworksReply{}
+	mi := &file_sekisho_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworksReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworksReply) ProtoMessage() {}
+
+func (x *NetworksReply) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworksReply.ProtoReflect.Descriptor instead.
+func (*NetworksReply) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *NetworksReply) GetNetworks() []*Network {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+type NameNetworkRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Profile       string                 `protobuf:"bytes,2,opt,name=profile,proto3" json:"profile,omitempty"` // empty: forget it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameNetworkRequest) Reset() {
+	*x = NameNetworkRequest{}
+	mi := &file_sekisho_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameNetworkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameNetworkRequest) ProtoMessage() {}
+
+func (x *NameNetworkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameNetworkRequest.ProtoReflect.Descriptor instead.
+func (*NameNetworkRequest) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *NameNetworkRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NameNetworkRequest) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+type Proposal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Rule          *Rule                  `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	Breadth       string                 `protobuf:"bytes,3,opt,name=breadth,proto3" json:"breadth,omitempty"`
+	Interpreter   bool                   `protobuf:"varint,4,opt,name=interpreter,proto3" json:"interpreter,omitempty"`
+	Overrides     []string               `protobuf:"bytes,5,rep,name=overrides,proto3" json:"overrides,omitempty"`
+	Examples      []string               `protobuf:"bytes,6,rep,name=examples,proto3" json:"examples,omitempty"`
+	Flows         uint64                 `protobuf:"varint,7,opt,name=flows,proto3" json:"flows,omitempty"`
+	Hosts         int64                  `protobuf:"varint,8,opt,name=hosts,proto3" json:"hosts,omitempty"`
+	First         int64                  `protobuf:"varint,9,opt,name=first,proto3" json:"first,omitempty"`
+	Last          int64                  `protobuf:"varint,10,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proposal) Reset() {
+	*x = Proposal{}
+	mi := &file_sekisho_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proposal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proposal) ProtoMessage() {}
+
+func (x *Proposal) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
+func (*Proposal) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Proposal) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Proposal) GetRule() *Rule {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
+func (x *Proposal) GetBreadth() string {
+	if x != nil {
+		return x.Breadth
+	}
+	return ""
+}
+
+func (x *Proposal) GetInterpreter() bool {
+	if x != nil {
+		return x.Interpreter
+	}
+	return false
+}
+
+func (x *Proposal) GetOverrides() []string {
+	if x != nil {
+		return x.Overrides
+	}
+	return nil
+}
+
+func (x *Proposal) GetExamples() []string {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+func (x *Proposal) GetFlows() uint64 {
+	if x != nil {
+		return x.Flows
+	}
+	return 0
+}
+
+func (x *Proposal) GetHosts() int64 {
+	if x != nil {
+		return x.Hosts
+	}
+	return 0
+}
+
+func (x *Proposal) GetFirst() int64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Proposal) GetLast() int64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+type LearnedBatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Proposals     []*Proposal            `protobuf:"bytes,1,rep,name=proposals,proto3" json:"proposals,omitempty"`
+	Left          int64                  `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"` // these two count in the first message
+	Skipped       map[string]uint64      `protobuf:"bytes,3,rep,name=skipped,proto3" json:"skipped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnedBatch) Reset() {
+	*x = LearnedBatch{}
+	mi := &file_sekisho_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnedBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnedBatch) ProtoMessage() {}
+
+func (x *LearnedBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnedBatch.ProtoReflect.Descriptor instead.
+func (*LearnedBatch) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *LearnedBatch) GetProposals() []*Proposal {
+	if x != nil {
+		return x.Proposals
+	}
+	return nil
+}
+
+func (x *LearnedBatch) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *LearnedBatch) GetSkipped() map[string]uint64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return nil
+}
+
+type AcceptLearnedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []string               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	Changed       map[string]*Rule       `protobuf:"bytes,2,rep,name=changed,proto3" json:"changed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptLearnedRequest) Reset() {
+	*x = AcceptLearnedRequest{}
+	mi := &file_sekisho_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptLearnedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptLearnedRequest) ProtoMessage() {}
+
+func (x *AcceptLearnedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptLearnedRequest.ProtoReflect.Descriptor instead.
+func (*AcceptLearnedRequest) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *AcceptLearnedRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *AcceptLearnedRequest) GetChanged() map[string]*Rule {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+type DropLearnedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []string               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropLearnedRequest) Reset() {
+	*x = DropLearnedRequest{}
+	mi := &file_sekisho_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropLearnedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropLearnedRequest) ProtoMessage() {}
+
+func (x *DropLearnedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropLearnedRequest.ProtoReflect.Descriptor instead.
+func (*DropLearnedRequest) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *DropLearnedRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
 type SetModeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Mode          string                 `protobuf:"bytes,1,opt,name=mode,proto3" json:"mode,omitempty"`
@@ -2976,7 +3468,7 @@ type SetModeRequest struct {
 
 func (x *SetModeRequest) Reset() {
 	*x = SetModeRequest{}
-	mi := &file_sekisho_proto_msgTypes[36]
+	mi := &file_sekisho_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2988,7 +3480,7 @@ func (x *SetModeRequest) String() string {
 func (*SetModeRequest) ProtoMessage() {}
 
 func (x *SetModeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[36]
+	mi := &file_sekisho_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3001,7 +3493,7 @@ func (x *SetModeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetModeRequest.ProtoReflect.Descriptor instead.
 func (*SetModeRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{36}
+	return file_sekisho_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SetModeRequest) GetMode() string {
@@ -3024,13 +3516,14 @@ type SettingsMessage struct {
 	Unattended      string                 `protobuf:"bytes,2,opt,name=unattended,proto3" json:"unattended,omitempty"`
 	WhenStopped     string                 `protobuf:"bytes,3,opt,name=when_stopped,json=whenStopped,proto3" json:"when_stopped,omitempty"`
 	DisabledPresets []string               `protobuf:"bytes,4,rep,name=disabled_presets,json=disabledPresets,proto3" json:"disabled_presets,omitempty"`
+	Trust           bool                   `protobuf:"varint,20,opt,name=trust,proto3" json:"trust,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SettingsMessage) Reset() {
 	*x = SettingsMessage{}
-	mi := &file_sekisho_proto_msgTypes[37]
+	mi := &file_sekisho_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3042,7 +3535,7 @@ func (x *SettingsMessage) String() string {
 func (*SettingsMessage) ProtoMessage() {}
 
 func (x *SettingsMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[37]
+	mi := &file_sekisho_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3055,7 +3548,7 @@ func (x *SettingsMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsMessage.ProtoReflect.Descriptor instead.
 func (*SettingsMessage) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{37}
+	return file_sekisho_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SettingsMessage) GetDeadline() int64 {
@@ -3086,6 +3579,13 @@ func (x *SettingsMessage) GetDisabledPresets() []string {
 	return nil
 }
 
+func (x *SettingsMessage) GetTrust() bool {
+	if x != nil {
+		return x.Trust
+	}
+	return false
+}
+
 type ExplainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Program       []byte                 `protobuf:"bytes,1,opt,name=program,proto3" json:"program,omitempty"`
@@ -3101,7 +3601,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_sekisho_proto_msgTypes[38]
+	mi := &file_sekisho_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3113,7 +3613,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[38]
+	mi := &file_sekisho_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3126,7 +3626,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{38}
+	return file_sekisho_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ExplainRequest) GetProgram() []byte {
@@ -3190,7 +3690,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_sekisho_proto_msgTypes[39]
+	mi := &file_sekisho_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3202,7 +3702,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[39]
+	mi := &file_sekisho_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3215,7 +3715,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{39}
+	return file_sekisho_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Step) GetWhat() []byte {
@@ -3256,7 +3756,7 @@ type ExplainReply struct {
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_sekisho_proto_msgTypes[40]
+	mi := &file_sekisho_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3268,7 +3768,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[40]
+	mi := &file_sekisho_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3281,7 +3781,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{40}
+	return file_sekisho_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ExplainReply) GetDecision() *Decision {
@@ -3307,7 +3807,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_sekisho_proto_msgTypes[41]
+	mi := &file_sekisho_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3319,7 +3819,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[41]
+	mi := &file_sekisho_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3332,7 +3832,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{41}
+	return file_sekisho_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Chunk) GetContent() []byte {
@@ -3586,7 +4086,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x05since\x18\x02 \x01(\x03R\x05since\x12\x0e\n" +
 	"\x02do\x18\x03 \x01(\fR\x02do\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\tR\x04code\x12\x14\n" +
-	"\x05value\x18\x05 \x01(\fR\x05value\"\xcd\x02\n" +
+	"\x05value\x18\x05 \x01(\fR\x05value\"\x90\x03\n" +
 	"\vStatusReply\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\tR\x04mode\x12\x1d\n" +
@@ -3599,17 +4099,62 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x06kernel\x18\b \x01(\v2\x12.sekisho.v1.KernelR\x06kernel\x120\n" +
 	"\bcounters\x18\t \x01(\v2\x14.sekisho.v1.CountersR\bcounters\x12/\n" +
 	"\bproblems\x18\n" +
-	" \x03(\v2\x13.sekisho.v1.ProblemR\bproblems\"8\n" +
+	" \x03(\v2\x13.sekisho.v1.ProblemR\bproblems\x12\x18\n" +
+	"\anetwork\x18\x14 \x01(\tR\anetwork\x12'\n" +
+	"\x0fnetwork_profile\x18\x15 \x01(\tR\x0enetworkProfile\"\xc7\x01\n" +
+	"\aNetwork\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04link\x18\x04 \x01(\tR\x04link\x12\x18\n" +
+	"\aprofile\x18\x05 \x01(\tR\aprofile\x12\x14\n" +
+	"\x05known\x18\x06 \x01(\bR\x05known\x12\x12\n" +
+	"\x04weak\x18\a \x01(\bR\x04weak\x12\x12\n" +
+	"\x04here\x18\b \x01(\bR\x04here\x12\x18\n" +
+	"\aprimary\x18\t \x01(\bR\aprimary\"@\n" +
+	"\rNetworksReply\x12/\n" +
+	"\bnetworks\x18\x01 \x03(\v2\x13.sekisho.v1.NetworkR\bnetworks\">\n" +
+	"\x12NameNetworkRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aprofile\x18\x02 \x01(\tR\aprofile\"\x8c\x02\n" +
+	"\bProposal\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12$\n" +
+	"\x04rule\x18\x02 \x01(\v2\x10.sekisho.v1.RuleR\x04rule\x12\x18\n" +
+	"\abreadth\x18\x03 \x01(\tR\abreadth\x12 \n" +
+	"\vinterpreter\x18\x04 \x01(\bR\vinterpreter\x12\x1c\n" +
+	"\toverrides\x18\x05 \x03(\tR\toverrides\x12\x1a\n" +
+	"\bexamples\x18\x06 \x03(\tR\bexamples\x12\x14\n" +
+	"\x05flows\x18\a \x01(\x04R\x05flows\x12\x14\n" +
+	"\x05hosts\x18\b \x01(\x03R\x05hosts\x12\x14\n" +
+	"\x05first\x18\t \x01(\x03R\x05first\x12\x12\n" +
+	"\x04last\x18\n" +
+	" \x01(\x03R\x04last\"\xd3\x01\n" +
+	"\fLearnedBatch\x122\n" +
+	"\tproposals\x18\x01 \x03(\v2\x14.sekisho.v1.ProposalR\tproposals\x12\x12\n" +
+	"\x04left\x18\x02 \x01(\x03R\x04left\x12?\n" +
+	"\askipped\x18\x03 \x03(\v2%.sekisho.v1.LearnedBatch.SkippedEntryR\askipped\x1a:\n" +
+	"\fSkippedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xbf\x01\n" +
+	"\x14AcceptLearnedRequest\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\x12G\n" +
+	"\achanged\x18\x02 \x03(\v2-.sekisho.v1.AcceptLearnedRequest.ChangedEntryR\achanged\x1aL\n" +
+	"\fChangedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.sekisho.v1.RuleR\x05value:\x028\x01\"&\n" +
+	"\x12DropLearnedRequest\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\"8\n" +
 	"\x0eSetModeRequest\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\tR\x04mode\x12\x12\n" +
-	"\x04span\x18\x02 \x01(\x03R\x04span\"\x9b\x01\n" +
+	"\x04span\x18\x02 \x01(\x03R\x04span\"\xb1\x01\n" +
 	"\x0fSettingsMessage\x12\x1a\n" +
 	"\bdeadline\x18\x01 \x01(\x03R\bdeadline\x12\x1e\n" +
 	"\n" +
 	"unattended\x18\x02 \x01(\tR\n" +
 	"unattended\x12!\n" +
 	"\fwhen_stopped\x18\x03 \x01(\tR\vwhenStopped\x12)\n" +
-	"\x10disabled_presets\x18\x04 \x03(\tR\x0fdisabledPresets\"\xcb\x01\n" +
+	"\x10disabled_presets\x18\x04 \x03(\tR\x0fdisabledPresets\x12\x14\n" +
+	"\x05trust\x18\x14 \x01(\bR\x05trust\"\xcb\x01\n" +
 	"\x0eExplainRequest\x12\x18\n" +
 	"\aprogram\x18\x01 \x01(\fR\aprogram\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\fR\x06script\x12\x0e\n" +
@@ -3635,7 +4180,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\tDirection\x12\a\n" +
 	"\x03OUT\x10\x00\x12\x06\n" +
 	"\x02IN\x10\x01\x12\b\n" +
-	"\x04BOTH\x10\x022\xc4\t\n" +
+	"\x04BOTH\x10\x022\x88\f\n" +
 	"\aSekisho\x124\n" +
 	"\x06Status\x12\x11.sekisho.v1.Empty\x1a\x17.sekisho.v1.StatusReply\x128\n" +
 	"\aSetMode\x12\x1a.sekisho.v1.SetModeRequest\x1a\x11.sekisho.v1.Empty\x12:\n" +
@@ -3648,7 +4193,12 @@ const file_sekisho_proto_rawDesc = "" +
 	"EnableRule\x12\x1d.sekisho.v1.EnableRuleRequest\x1a\x11.sekisho.v1.Empty\x123\n" +
 	"\n" +
 	"RemoveRule\x12\x12.sekisho.v1.RuleID\x1a\x11.sekisho.v1.Empty\x12A\n" +
-	"\vImportRules\x12\x17.sekisho.v1.ImportChunk\x1a\x17.sekisho.v1.ImportReply(\x01\x127\n" +
+	"\vImportRules\x12\x17.sekisho.v1.ImportChunk\x1a\x17.sekisho.v1.ImportReply(\x01\x128\n" +
+	"\bNetworks\x12\x11.sekisho.v1.Empty\x1a\x19.sekisho.v1.NetworksReply\x12@\n" +
+	"\vNameNetwork\x12\x1e.sekisho.v1.NameNetworkRequest\x1a\x11.sekisho.v1.Empty\x128\n" +
+	"\aLearned\x12\x11.sekisho.v1.Empty\x1a\x18.sekisho.v1.LearnedBatch0\x01\x12J\n" +
+	"\rAcceptLearned\x12 .sekisho.v1.AcceptLearnedRequest\x1a\x15.sekisho.v1.RuleBatch0\x01\x12@\n" +
+	"\vDropLearned\x12\x1e.sekisho.v1.DropLearnedRequest\x1a\x11.sekisho.v1.Empty\x127\n" +
 	"\aPrompts\x12\x11.sekisho.v1.Empty\x1a\x17.sekisho.v1.PromptBatch0\x01\x12<\n" +
 	"\x06Answer\x12\x19.sekisho.v1.AnswerRequest\x1a\x17.sekisho.v1.AnswerReply\x120\n" +
 	"\x06Attend\x12\x11.sekisho.v1.Empty\x1a\x11.sekisho.v1.Event0\x01\x12/\n" +
@@ -3674,52 +4224,61 @@ func file_sekisho_proto_rawDescGZIP() []byte {
 }
 
 var file_sekisho_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_sekisho_proto_goTypes = []any{
-	(Verdict)(0),              // 0: sekisho.v1.Verdict
-	(Direction)(0),            // 1: sekisho.v1.Direction
-	(*Empty)(nil),             // 2: sekisho.v1.Empty
-	(*Endpoint)(nil),          // 3: sekisho.v1.Endpoint
-	(*Executable)(nil),        // 4: sekisho.v1.Executable
-	(*Program)(nil),           // 5: sekisho.v1.Program
-	(*ProcessID)(nil),         // 6: sekisho.v1.ProcessID
-	(*Ancestor)(nil),          // 7: sekisho.v1.Ancestor
-	(*Process)(nil),           // 8: sekisho.v1.Process
-	(*Decision)(nil),          // 9: sekisho.v1.Decision
-	(*Flow)(nil),              // 10: sekisho.v1.Flow
-	(*FlowBatch)(nil),         // 11: sekisho.v1.FlowBatch
-	(*ActivityRequest)(nil),   // 12: sekisho.v1.ActivityRequest
-	(*Writer)(nil),            // 13: sekisho.v1.Writer
-	(*Provenance)(nil),        // 14: sekisho.v1.Provenance
-	(*SeenProgram)(nil),       // 15: sekisho.v1.SeenProgram
-	(*RuleProgram)(nil),       // 16: sekisho.v1.RuleProgram
-	(*Remote)(nil),            // 17: sekisho.v1.Remote
-	(*PortRange)(nil),         // 18: sekisho.v1.PortRange
-	(*Lifetime)(nil),          // 19: sekisho.v1.Lifetime
-	(*Rule)(nil),              // 20: sekisho.v1.Rule
-	(*RuleBatch)(nil),         // 21: sekisho.v1.RuleBatch
-	(*SaveRuleRequest)(nil),   // 22: sekisho.v1.SaveRuleRequest
-	(*RuleID)(nil),            // 23: sekisho.v1.RuleID
-	(*EnableRuleRequest)(nil), // 24: sekisho.v1.EnableRuleRequest
-	(*ImportChunk)(nil),       // 25: sekisho.v1.ImportChunk
-	(*ImportReply)(nil),       // 26: sekisho.v1.ImportReply
-	(*Warning)(nil),           // 27: sekisho.v1.Warning
-	(*Scope)(nil),             // 28: sekisho.v1.Scope
-	(*Prompt)(nil),            // 29: sekisho.v1.Prompt
-	(*PromptBatch)(nil),       // 30: sekisho.v1.PromptBatch
-	(*AnswerRequest)(nil),     // 31: sekisho.v1.AnswerRequest
-	(*AnswerReply)(nil),       // 32: sekisho.v1.AnswerReply
-	(*Event)(nil),             // 33: sekisho.v1.Event
-	(*Kernel)(nil),            // 34: sekisho.v1.Kernel
-	(*Counters)(nil),          // 35: sekisho.v1.Counters
-	(*Problem)(nil),           // 36: sekisho.v1.Problem
-	(*StatusReply)(nil),       // 37: sekisho.v1.StatusReply
-	(*SetModeRequest)(nil),    // 38: sekisho.v1.SetModeRequest
-	(*SettingsMessage)(nil),   // 39: sekisho.v1.SettingsMessage
-	(*ExplainRequest)(nil),    // 40: sekisho.v1.ExplainRequest
-	(*Step)(nil),              // 41: sekisho.v1.Step
-	(*ExplainReply)(nil),      // 42: sekisho.v1.ExplainReply
-	(*Chunk)(nil),             // 43: sekisho.v1.Chunk
+	(Verdict)(0),                 // 0: sekisho.v1.Verdict
+	(Direction)(0),               // 1: sekisho.v1.Direction
+	(*Empty)(nil),                // 2: sekisho.v1.Empty
+	(*Endpoint)(nil),             // 3: sekisho.v1.Endpoint
+	(*Executable)(nil),           // 4: sekisho.v1.Executable
+	(*Program)(nil),              // 5: sekisho.v1.Program
+	(*ProcessID)(nil),            // 6: sekisho.v1.ProcessID
+	(*Ancestor)(nil),             // 7: sekisho.v1.Ancestor
+	(*Process)(nil),              // 8: sekisho.v1.Process
+	(*Decision)(nil),             // 9: sekisho.v1.Decision
+	(*Flow)(nil),                 // 10: sekisho.v1.Flow
+	(*FlowBatch)(nil),            // 11: sekisho.v1.FlowBatch
+	(*ActivityRequest)(nil),      // 12: sekisho.v1.ActivityRequest
+	(*Writer)(nil),               // 13: sekisho.v1.Writer
+	(*Provenance)(nil),           // 14: sekisho.v1.Provenance
+	(*SeenProgram)(nil),          // 15: sekisho.v1.SeenProgram
+	(*RuleProgram)(nil),          // 16: sekisho.v1.RuleProgram
+	(*Remote)(nil),               // 17: sekisho.v1.Remote
+	(*PortRange)(nil),            // 18: sekisho.v1.PortRange
+	(*Lifetime)(nil),             // 19: sekisho.v1.Lifetime
+	(*Rule)(nil),                 // 20: sekisho.v1.Rule
+	(*RuleBatch)(nil),            // 21: sekisho.v1.RuleBatch
+	(*SaveRuleRequest)(nil),      // 22: sekisho.v1.SaveRuleRequest
+	(*RuleID)(nil),               // 23: sekisho.v1.RuleID
+	(*EnableRuleRequest)(nil),    // 24: sekisho.v1.EnableRuleRequest
+	(*ImportChunk)(nil),          // 25: sekisho.v1.ImportChunk
+	(*ImportReply)(nil),          // 26: sekisho.v1.ImportReply
+	(*Warning)(nil),              // 27: sekisho.v1.Warning
+	(*Scope)(nil),                // 28: sekisho.v1.Scope
+	(*Prompt)(nil),               // 29: sekisho.v1.Prompt
+	(*PromptBatch)(nil),          // 30: sekisho.v1.PromptBatch
+	(*AnswerRequest)(nil),        // 31: sekisho.v1.AnswerRequest
+	(*AnswerReply)(nil),          // 32: sekisho.v1.AnswerReply
+	(*Event)(nil),                // 33: sekisho.v1.Event
+	(*Kernel)(nil),               // 34: sekisho.v1.Kernel
+	(*Counters)(nil),             // 35: sekisho.v1.Counters
+	(*Problem)(nil),              // 36: sekisho.v1.Problem
+	(*StatusReply)(nil),          // 37: sekisho.v1.StatusReply
+	(*Network)(nil),              // 38: sekisho.v1.Network
+	(*NetworksReply)(nil),        // 39: sekisho.v1.NetworksReply
+	(*NameNetworkRequest)(nil),   // 40: sekisho.v1.NameNetworkRequest
+	(*Proposal)(nil),             // 41: sekisho.v1.Proposal
+	(*LearnedBatch)(nil),         // 42: sekisho.v1.LearnedBatch
+	(*AcceptLearnedRequest)(nil), // 43: sekisho.v1.AcceptLearnedRequest
+	(*DropLearnedRequest)(nil),   // 44: sekisho.v1.DropLearnedRequest
+	(*SetModeRequest)(nil),       // 45: sekisho.v1.SetModeRequest
+	(*SettingsMessage)(nil),      // 46: sekisho.v1.SettingsMessage
+	(*ExplainRequest)(nil),       // 47: sekisho.v1.ExplainRequest
+	(*Step)(nil),                 // 48: sekisho.v1.Step
+	(*ExplainReply)(nil),         // 49: sekisho.v1.ExplainReply
+	(*Chunk)(nil),                // 50: sekisho.v1.Chunk
+	nil,                          // 51: sekisho.v1.LearnedBatch.SkippedEntry
+	nil,                          // 52: sekisho.v1.AcceptLearnedRequest.ChangedEntry
 }
 var file_sekisho_proto_depIdxs = []int32{
 	4,  // 0: sekisho.v1.Program.executable:type_name -> sekisho.v1.Executable
@@ -3762,56 +4321,72 @@ var file_sekisho_proto_depIdxs = []int32{
 	34, // 37: sekisho.v1.StatusReply.kernel:type_name -> sekisho.v1.Kernel
 	35, // 38: sekisho.v1.StatusReply.counters:type_name -> sekisho.v1.Counters
 	36, // 39: sekisho.v1.StatusReply.problems:type_name -> sekisho.v1.Problem
-	1,  // 40: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
-	9,  // 41: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
-	41, // 42: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
-	2,  // 43: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
-	38, // 44: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
-	2,  // 45: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
-	39, // 46: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
-	2,  // 47: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
-	22, // 48: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
-	22, // 49: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
-	24, // 50: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
-	23, // 51: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
-	25, // 52: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
-	2,  // 53: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
-	31, // 54: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
-	2,  // 55: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
-	2,  // 56: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
-	2,  // 57: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
-	2,  // 58: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
-	12, // 59: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
-	2,  // 60: sekisho.v1.Sekisho.Programs:input_type -> sekisho.v1.Empty
-	40, // 61: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
-	2,  // 62: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
-	43, // 63: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
-	37, // 64: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
-	2,  // 65: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
-	39, // 66: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
-	2,  // 67: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
-	21, // 68: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
-	20, // 69: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
-	20, // 70: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
-	2,  // 71: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
-	2,  // 72: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
-	26, // 73: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
-	30, // 74: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
-	32, // 75: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
-	33, // 76: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
-	33, // 77: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
-	11, // 78: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
-	10, // 79: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
-	10, // 80: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
-	15, // 81: sekisho.v1.Sekisho.Programs:output_type -> sekisho.v1.SeenProgram
-	42, // 82: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
-	43, // 83: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
-	2,  // 84: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
-	64, // [64:85] is the sub-list for method output_type
-	43, // [43:64] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	38, // 40: sekisho.v1.NetworksReply.networks:type_name -> sekisho.v1.Network
+	20, // 41: sekisho.v1.Proposal.rule:type_name -> sekisho.v1.Rule
+	41, // 42: sekisho.v1.LearnedBatch.proposals:type_name -> sekisho.v1.Proposal
+	51, // 43: sekisho.v1.LearnedBatch.skipped:type_name -> sekisho.v1.LearnedBatch.SkippedEntry
+	52, // 44: sekisho.v1.AcceptLearnedRequest.changed:type_name -> sekisho.v1.AcceptLearnedRequest.ChangedEntry
+	1,  // 45: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
+	9,  // 46: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
+	48, // 47: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
+	20, // 48: sekisho.v1.AcceptLearnedRequest.ChangedEntry.value:type_name -> sekisho.v1.Rule
+	2,  // 49: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
+	45, // 50: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
+	2,  // 51: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
+	46, // 52: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
+	2,  // 53: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
+	22, // 54: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
+	22, // 55: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
+	24, // 56: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
+	23, // 57: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
+	25, // 58: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
+	2,  // 59: sekisho.v1.Sekisho.Networks:input_type -> sekisho.v1.Empty
+	40, // 60: sekisho.v1.Sekisho.NameNetwork:input_type -> sekisho.v1.NameNetworkRequest
+	2,  // 61: sekisho.v1.Sekisho.Learned:input_type -> sekisho.v1.Empty
+	43, // 62: sekisho.v1.Sekisho.AcceptLearned:input_type -> sekisho.v1.AcceptLearnedRequest
+	44, // 63: sekisho.v1.Sekisho.DropLearned:input_type -> sekisho.v1.DropLearnedRequest
+	2,  // 64: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
+	31, // 65: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
+	2,  // 66: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
+	2,  // 67: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
+	2,  // 68: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
+	2,  // 69: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
+	12, // 70: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
+	2,  // 71: sekisho.v1.Sekisho.Programs:input_type -> sekisho.v1.Empty
+	47, // 72: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
+	2,  // 73: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
+	50, // 74: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
+	37, // 75: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
+	2,  // 76: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
+	46, // 77: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
+	2,  // 78: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
+	21, // 79: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
+	20, // 80: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
+	20, // 81: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
+	2,  // 82: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
+	2,  // 83: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
+	26, // 84: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
+	39, // 85: sekisho.v1.Sekisho.Networks:output_type -> sekisho.v1.NetworksReply
+	2,  // 86: sekisho.v1.Sekisho.NameNetwork:output_type -> sekisho.v1.Empty
+	42, // 87: sekisho.v1.Sekisho.Learned:output_type -> sekisho.v1.LearnedBatch
+	21, // 88: sekisho.v1.Sekisho.AcceptLearned:output_type -> sekisho.v1.RuleBatch
+	2,  // 89: sekisho.v1.Sekisho.DropLearned:output_type -> sekisho.v1.Empty
+	30, // 90: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
+	32, // 91: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
+	33, // 92: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
+	33, // 93: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
+	11, // 94: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
+	10, // 95: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
+	10, // 96: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
+	15, // 97: sekisho.v1.Sekisho.Programs:output_type -> sekisho.v1.SeenProgram
+	49, // 98: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
+	50, // 99: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
+	2,  // 100: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
+	75, // [75:101] is the sub-list for method output_type
+	49, // [49:75] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_sekisho_proto_init() }
@@ -3825,7 +4400,7 @@ func file_sekisho_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sekisho_proto_rawDesc), len(file_sekisho_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   42,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,11 @@ const (
 	Sekisho_EnableRule_FullMethodName        = "/sekisho.v1.Sekisho/EnableRule"
 	Sekisho_RemoveRule_FullMethodName        = "/sekisho.v1.Sekisho/RemoveRule"
 	Sekisho_ImportRules_FullMethodName       = "/sekisho.v1.Sekisho/ImportRules"
+	Sekisho_Networks_FullMethodName          = "/sekisho.v1.Sekisho/Networks"
+	Sekisho_NameNetwork_FullMethodName       = "/sekisho.v1.Sekisho/NameNetwork"
+	Sekisho_Learned_FullMethodName           = "/sekisho.v1.Sekisho/Learned"
+	Sekisho_AcceptLearned_FullMethodName     = "/sekisho.v1.Sekisho/AcceptLearned"
+	Sekisho_DropLearned_FullMethodName       = "/sekisho.v1.Sekisho/DropLearned"
 	Sekisho_Prompts_FullMethodName           = "/sekisho.v1.Sekisho/Prompts"
 	Sekisho_Answer_FullMethodName            = "/sekisho.v1.Sekisho/Answer"
 	Sekisho_Attend_FullMethodName            = "/sekisho.v1.Sekisho/Attend"
@@ -64,6 +69,11 @@ type SekishoClient interface {
 	EnableRule(ctx context.Context, in *EnableRuleRequest, opts ...grpc.CallOption) (*Empty, error)
 	RemoveRule(ctx context.Context, in *RuleID, opts ...grpc.CallOption) (*Empty, error)
 	ImportRules(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportChunk, ImportReply], error)
+	Networks(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*NetworksReply, error)
+	NameNetwork(ctx context.Context, in *NameNetworkRequest, opts ...grpc.CallOption) (*Empty, error)
+	Learned(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LearnedBatch], error)
+	AcceptLearned(ctx context.Context, in *AcceptLearnedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RuleBatch], error)
+	DropLearned(ctx context.Context, in *DropLearnedRequest, opts ...grpc.CallOption) (*Empty, error)
 	Prompts(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PromptBatch], error)
 	Answer(ctx context.Context, in *AnswerRequest, opts ...grpc.CallOption) (*AnswerReply, error)
 	Attend(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
@@ -197,9 +207,77 @@ func (c *sekishoClient) ImportRules(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Sekisho_ImportRulesClient = grpc.ClientStreamingClient[ImportChunk, ImportReply]
 
+func (c *sekishoClient) Networks(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*NetworksReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(NetworksReply)
+	err := c.cc.Invoke(ctx, Sekisho_Networks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sekishoClient) NameNetwork(ctx context.Context, in *NameNetworkRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Sekisho_NameNetwork_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sekishoClient) Learned(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LearnedBatch], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[2], Sekisho_Learned_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Empty, LearnedBatch]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_LearnedClient = grpc.ServerStreamingClient[LearnedBatch]
+
+func (c *sekishoClient) AcceptLearned(ctx context.Context, in *AcceptLearnedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RuleBatch], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[3], Sekisho_AcceptLearned_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[AcceptLearnedRequest, RuleBatch]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_AcceptLearnedClient = grpc.ServerStreamingClient[RuleBatch]
+
+func (c *sekishoClient) DropLearned(ctx context.Context, in *DropLearnedRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Sekisho_DropLearned_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sekishoClient) Prompts(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PromptBatch], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[2], Sekisho_Prompts_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[4], Sekisho_Prompts_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +306,7 @@ func (c *sekishoClient) Answer(ctx context.Context, in *AnswerRequest, opts ...g
 
 func (c *sekishoClient) Attend(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[3], Sekisho_Attend_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[5], Sekisho_Attend_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +325,7 @@ type Sekisho_AttendClient = grpc.ServerStreamingClient[Event]
 
 func (c *sekishoClient) Watch(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[4], Sekisho_Watch_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[6], Sekisho_Watch_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +344,7 @@ type Sekisho_WatchClient = grpc.ServerStreamingClient[Event]
 
 func (c *sekishoClient) Connections(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FlowBatch], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[5], Sekisho_Connections_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[7], Sekisho_Connections_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +363,7 @@ type Sekisho_ConnectionsClient = grpc.ServerStreamingClient[FlowBatch]
 
 func (c *sekishoClient) FollowConnections(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Flow], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[6], Sekisho_FollowConnections_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[8], Sekisho_FollowConnections_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +382,7 @@ type Sekisho_FollowConnectionsClient = grpc.ServerStreamingClient[Flow]
 
 func (c *sekishoClient) Activity(ctx context.Context, in *ActivityRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Flow], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[7], Sekisho_Activity_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[9], Sekisho_Activity_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +401,7 @@ type Sekisho_ActivityClient = grpc.ServerStreamingClient[Flow]
 
 func (c *sekishoClient) Programs(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeenProgram], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[8], Sekisho_Programs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[10], Sekisho_Programs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -352,7 +430,7 @@ func (c *sekishoClient) Explain(ctx context.Context, in *ExplainRequest, opts ..
 
 func (c *sekishoClient) Backup(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[9], Sekisho_Backup_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[11], Sekisho_Backup_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -371,7 +449,7 @@ type Sekisho_BackupClient = grpc.ServerStreamingClient[Chunk]
 
 func (c *sekishoClient) Restore(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Chunk, Empty], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[10], Sekisho_Restore_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[12], Sekisho_Restore_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -397,6 +475,11 @@ type SekishoServer interface {
 	EnableRule(context.Context, *EnableRuleRequest) (*Empty, error)
 	RemoveRule(context.Context, *RuleID) (*Empty, error)
 	ImportRules(grpc.ClientStreamingServer[ImportChunk, ImportReply]) error
+	Networks(context.Context, *Empty) (*NetworksReply, error)
+	NameNetwork(context.Context, *NameNetworkRequest) (*Empty, error)
+	Learned(*Empty, grpc.ServerStreamingServer[LearnedBatch]) error
+	AcceptLearned(*AcceptLearnedRequest, grpc.ServerStreamingServer[RuleBatch]) error
+	DropLearned(context.Context, *DropLearnedRequest) (*Empty, error)
 	Prompts(*Empty, grpc.ServerStreamingServer[PromptBatch]) error
 	Answer(context.Context, *AnswerRequest) (*AnswerReply, error)
 	Attend(*Empty, grpc.ServerStreamingServer[Event]) error
@@ -447,6 +530,21 @@ func (UnimplementedSekishoServer) RemoveRule(context.Context, *RuleID) (*Empty, 
 }
 func (UnimplementedSekishoServer) ImportRules(grpc.ClientStreamingServer[ImportChunk, ImportReply]) error {
 	return status.Error(codes.Unimplemented, "method ImportRules not implemented")
+}
+func (UnimplementedSekishoServer) Networks(context.Context, *Empty) (*NetworksReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Networks not implemented")
+}
+func (UnimplementedSekishoServer) NameNetwork(context.Context, *NameNetworkRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method NameNetwork not implemented")
+}
+func (UnimplementedSekishoServer) Learned(*Empty, grpc.ServerStreamingServer[LearnedBatch]) error {
+	return status.Error(codes.Unimplemented, "method Learned not implemented")
+}
+func (UnimplementedSekishoServer) AcceptLearned(*AcceptLearnedRequest, grpc.ServerStreamingServer[RuleBatch]) error {
+	return status.Error(codes.Unimplemented, "method AcceptLearned not implemented")
+}
+func (UnimplementedSekishoServer) DropLearned(context.Context, *DropLearnedRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DropLearned not implemented")
 }
 func (UnimplementedSekishoServer) Prompts(*Empty, grpc.ServerStreamingServer[PromptBatch]) error {
 	return status.Error(codes.Unimplemented, "method Prompts not implemented")
@@ -664,6 +762,82 @@ func _Sekisho_ImportRules_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Sekisho_ImportRulesServer = grpc.ClientStreamingServer[ImportChunk, ImportReply]
 
+func _Sekisho_Networks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).Networks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_Networks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).Networks(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Sekisho_NameNetwork_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NameNetworkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).NameNetwork(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_NameNetwork_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).NameNetwork(ctx, req.(*NameNetworkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Sekisho_Learned_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Empty)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SekishoServer).Learned(m, &grpc.GenericServerStream[Empty, LearnedBatch]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_LearnedServer = grpc.ServerStreamingServer[LearnedBatch]
+
+func _Sekisho_AcceptLearned_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(AcceptLearnedRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SekishoServer).AcceptLearned(m, &grpc.GenericServerStream[AcceptLearnedRequest, RuleBatch]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_AcceptLearnedServer = grpc.ServerStreamingServer[RuleBatch]
+
+func _Sekisho_DropLearned_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DropLearnedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).DropLearned(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_DropLearned_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).DropLearned(ctx, req.(*DropLearnedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Sekisho_Prompts_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(Empty)
 	if err := stream.RecvMsg(m); err != nil {
@@ -835,6 +1009,18 @@ var Sekisho_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Sekisho_RemoveRule_Handler,
 		},
 		{
+			MethodName: "Networks",
+			Handler:    _Sekisho_Networks_Handler,
+		},
+		{
+			MethodName: "NameNetwork",
+			Handler:    _Sekisho_NameNetwork_Handler,
+		},
+		{
+			MethodName: "DropLearned",
+			Handler:    _Sekisho_DropLearned_Handler,
+		},
+		{
 			MethodName: "Answer",
 			Handler:    _Sekisho_Answer_Handler,
 		},
@@ -853,6 +1039,16 @@ var Sekisho_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ImportRules",
 			Handler:       _Sekisho_ImportRules_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Learned",
+			Handler:       _Sekisho_Learned_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "AcceptLearned",
+			Handler:       _Sekisho_AcceptLearned_Handler,
+			ServerStreams: true,
 		},
 		{
 			StreamName:    "Prompts",

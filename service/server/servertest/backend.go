@@ -24,23 +24,25 @@ import (
 
 // Backend is a server.Backend in memory.
 type Backend struct {
-	mu       sync.Mutex // guards what is below
-	status   api.Status
-	settings api.Settings
-	rules    []rule.Rule
-	lastRule int
-	prompts  []prompt.Prompt
-	flows    []flow.Flow
-	history  []flow.Flow
-	kept     []byte
-	answers  []Answered
-	asked    []api.Question
-	watchers map[int]func(api.Event)
-	followed map[int]func(flow.Flow)
-	nextID   int
-	attend   []Attending
-	panics   bool
-	imported int
+	mu        sync.Mutex // guards what is below
+	status    api.Status
+	settings  api.Settings
+	rules     []rule.Rule
+	lastRule  int
+	prompts   []prompt.Prompt
+	flows     []flow.Flow
+	history   []flow.Flow
+	kept      []byte
+	answers   []Answered
+	asked     []api.Question
+	watchers  map[int]func(api.Event)
+	followed  map[int]func(flow.Flow)
+	nextID    int
+	attend    []Attending
+	panics    bool
+	imported  int
+	networks  []api.Network
+	proposals []api.Proposal
 }
 
 // Answered is an answer that the backend was given.
