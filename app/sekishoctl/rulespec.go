@@ -19,7 +19,7 @@ type ruleSpec struct {
 	program, script, unit, parent, sha256 string
 	pkg, app, folder                      string
 	action, direction, to, port, protocol string
-	user, lifetime, note                  string
+	user, network, lifetime, note         string
 }
 
 func (s *ruleSpec) flags(f *pflag.FlagSet) {
@@ -37,6 +37,7 @@ func (s *ruleSpec) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.port, "port", "", "443, 8000-8999, or 80,443 (default any)")
 	f.StringVar(&s.protocol, "protocol", "", "tcp, udp, icmp, … (default any)")
 	f.StringVar(&s.user, "user", "", "only programs of this user")
+	f.StringVar(&s.network, "network", "", "only on networks with these profiles, such as home,work (default any)")
 	f.StringVar(&s.lifetime, "for", "", "always, once, quit (until it quits), boot (until restart), or a span such as 15m, 1h, 2d (default always)")
 	f.StringVar(&s.note, "note", "", "a note for yourself")
 }
@@ -74,6 +75,7 @@ func (s *ruleSpec) apply(c *ctl, cmd *cobra.Command, r *rule.Rule) (span time.Du
 	parse("port", func() (e error) { r.Ports, e = rule.ParsePorts(s.port); return e })
 	parse("protocol", func() (e error) { r.Protocol, e = flow.ParseProtocol(s.protocol); return e })
 	parse("user", func() error { r.User = optional(s.user); return checkAccount(s.user) })
+	parse("network", func() error { r.Network = rule.NormalNetwork(optional(s.network)); return nil })
 	parse("note", func() error { r.Note = s.note; return nil })
 	parse("for", func() (e error) {
 		r.Lifetime = rule.Lifetime{}

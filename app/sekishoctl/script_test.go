@@ -22,6 +22,7 @@ import (
 	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/prompt"
+	"sekisho/app/rule"
 	"sekisho/service/server"
 	"sekisho/service/server/servertest"
 )
@@ -124,7 +125,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": code, "prompt": addPrompt, "flow": addFlow, "past": addPast, "problem": addProblem,
 			"stopservice": stopService, "answers": showAnswers, "nothingleft": nothingLeft,
-			"watched": watched, "followed": followed,
+			"network": addNetwork, "proposal": addProposal, "watched": watched, "followed": followed,
 		},
 	})
 }
@@ -313,4 +314,21 @@ func terminated() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
 	return c
+}
+
+// network ID NAME PROFILE: the machine is on it, by the way out.
+func addNetwork(ts *testscript.TestScript, _ bool, args []string) {
+	worldOf(ts).backend.Be(api.Network{ID: args[0], Name: unquoted(ts, args[1]), Kind: "wifi", Link: "wlan0", Profile: args[2], Here: true, Primary: true})
+	worldOf(ts).backend.Change(func(s *api.Status) { s.Network, s.NetworkProfile = unquoted(ts, args[1]), args[2] })
+}
+
+// proposal ID PROGRAM DOMAIN: a rule for a domain is proposed.
+func addProposal(ts *testscript.TestScript, _ bool, args []string) {
+	worldOf(ts).backend.Propose(api.Proposal{
+		ID: args[0], Breadth: "owner", Flows: 12, Hosts: 3, First: started, Last: started, Examples: []string{"a." + args[2], "b." + args[2]}, Overrides: []string{"7"},
+		Rule: rule.Rule{
+			Enabled: true, Action: rule.Allow, Program: rule.Program{Path: args[1]}, Remote: rule.Remote{Domain: args[2]},
+			Ports: []rule.PortRange{{From: 443, To: 443}}, Origin: rule.FromLearn, Lifetime: rule.Lifetime{Kind: rule.Always},
+		},
+	})
 }

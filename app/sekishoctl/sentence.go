@@ -46,7 +46,7 @@ func sentence(r rule.Rule, now rule.Clock) string {
 	default:
 		b.WriteString(to + out)
 	}
-	for _, part := range []string{service(r.Protocol, portWords(r.Ports)), userWords(r.User), lifetimeWords(r, now)} {
+	for _, part := range []string{service(r.Protocol, portWords(r.Ports)), userWords(r.User), networkWords(r.Network), lifetimeWords(r, now)} {
 		if part != "" {
 			b.WriteString(", " + part)
 		}
@@ -94,6 +94,18 @@ func remoteWords(r rule.Remote) string {
 		return "what is on the list " + word(r.List)
 	}
 	return word(r.String())
+}
+
+// networkWords is "on the networks home and work", or nothing.
+func networkWords(profiles string) string {
+	if profiles == "" {
+		return ""
+	}
+	all := strings.Split(word(profiles), ",")
+	if len(all) == 1 {
+		return "on the network " + all[0]
+	}
+	return "on the networks " + strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
 }
 
 func portWords(ports []rule.PortRange) string {

@@ -79,8 +79,16 @@ func (c *ctl) showSettings(s api.Settings) error {
 	t.row("deadline", word(s.Deadline.String()), "how long a connection waits for an answer")
 	t.row("unattended", word(s.Unattended), "when nobody can answer, "+unattended[s.Unattended])
 	t.row("when-stopped", word(s.WhenStopped), "when the service is stopped, "+stopped[s.WhenStopped])
+	t.row("trust", onOff(s.Trust), strings.SplitN(trustWords(s.Trust), ": ", 2)[1])
 	if len(s.DisabledPresets) > 0 {
 		t.row("presets off", word(strings.Join(s.DisabledPresets, ", ")))
 	}
 	return t.end()
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }

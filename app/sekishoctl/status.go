@@ -38,6 +38,13 @@ func (c *ctl) showStatus(s api.Status, now time.Time) error {
 	} else {
 		t.row("Enforcing", "NO: nothing is filtered")
 	}
+	if s.NetworkProfile != "" {
+		network := word(s.Network)
+		if network == "" {
+			network = "none"
+		}
+		t.row("Network", network+" ("+word(s.NetworkProfile)+")")
+	}
 	t.row("Rules", strconv.Itoa(s.Rules))
 	waiting := strconv.Itoa(s.Waiting)
 	if s.Waiting > 0 {
