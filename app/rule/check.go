@@ -132,6 +132,12 @@ func (c *compiled) checkRemote(l *list, q *Query) {
 			why = "is on the local network"
 		}
 		*l = append(*l, Check{Operand: operand, Matched: matched, Has: hostText(q), Want: "lan", Why: hostText(q) + " " + why})
+	case c.Remote.List != "":
+		why := "is not on the list " + c.Remote.List
+		if matched {
+			why = "is on the list " + c.Remote.List
+		}
+		*l = append(*l, Check{Operand: operand, Matched: matched, Has: strings.Join(q.Lists, ", "), Want: c.Remote.List, Why: hostText(q) + " " + why})
 	case c.Remote.Name != "" || c.Remote.Domain != "":
 		l.add(operand, matched, "host", hostText(q), c.Remote.String())
 	default:

@@ -33,6 +33,7 @@ var (
 		"10.0.0.0/8", "10.0.0.0/24", "10.0.0.0/29", "10.0.0.1/32", "0.0.0.0/0", "203.0.113.0/25",
 		"2001:db8::/32", "2001:db8::/64", "2001:db8::1/128", "::/0", "fe80::/10", "127.0.0.0/8", "::1/128",
 	}
+	genLists     = []string{"urlhaus", "my list", "ads"}
 	genPorts     = []uint16{1, 53, 80, 443, 8000, 8500, 65535}
 	genProfiles  = []string{NetworkHome, NetworkPublic, NetworkVPN, "home,vpn", "the cabin,work"}
 	genProtocols = []flow.Protocol{flow.TCP, flow.UDP, flow.ICMP, flow.SCTP}
@@ -72,7 +73,7 @@ func genRange(t *rapid.T) AddrRange {
 }
 
 func genRemote(t *rapid.T) (r Remote) {
-	switch rapid.IntRange(0, 8).Draw(t, "remote") {
+	switch rapid.IntRange(0, 9).Draw(t, "remote") {
 	case 0:
 		r.Name = rapid.SampledFrom(genNames).Draw(t, "name")
 	case 1:
@@ -85,6 +86,8 @@ func genRemote(t *rapid.T) (r Remote) {
 		r.Range = genRange(t)
 	case 6:
 		r.LAN = true
+	case 7:
+		r.List = rapid.SampledFrom(genLists).Draw(t, "list")
 	}
 	return r
 }
@@ -229,6 +232,7 @@ func genQuery(t *rapid.T, p *flow.Process) Query {
 		Protocol:  rapid.SampledFrom(genProtocols).Draw(t, "protocol"),
 		LocalPort: rapid.SampledFrom(genPorts).Draw(t, "local port"),
 		LAN:       rapid.Bool().Draw(t, "lan"),
+		Lists:     rapid.SliceOfN(rapid.SampledFrom(genLists), 0, 2).Draw(t, "lists"),
 		Named:     rapid.IntRange(0, 3).Draw(t, "named") == 0,
 	}
 	q.Network = maybe(t, "profile", 5, []string{NetworkHome, NetworkWork, NetworkPublic, NetworkVPN, "the cabin"})

@@ -69,7 +69,7 @@ func TestLoopbackPassesOnlyWhereNoRuleDecides(t *testing.T) {
 		s := NewSet(rules)
 		touch := s.Loopback()
 		q := genQuery(t, genProcess(t))
-		q.Named, q.LAN = true, false
+		q.Named, q.LAN, q.Lists = true, false, nil
 		q.Remote.Addr = netip.MustParseAddr(rapid.SampledFrom([]string{"127.0.0.1", "127.9.9.9", "::1"}).Draw(t, "loopback"))
 		q.Remote.Name = rapid.SampledFrom([]string{localhost, "www.example.com"}).Draw(t, "by name")
 		r, ok := s.Decide(q, now)

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"net/netip"
+	"slices"
 
 	"sekisho/app/flow"
 )
@@ -103,5 +104,5 @@ func (r *Remote) matches(q *Query) bool {
 	case r.LAN:
 		return q.LAN
 	}
-	return r.List == ""
+	return r.List == "" || slices.Contains(q.Lists, r.List)
 }

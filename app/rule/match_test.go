@@ -129,7 +129,8 @@ func TestMatches(t *testing.T) {
 
 		{"another package", Rule{Program: Program{Package: "python3"}}, out, false},
 		{"no app", Rule{Program: Program{App: "org.python"}}, out, false},
-		{"a list, not supported yet", Rule{Remote: Remote{List: "urlhaus"}}, out, false},
+		{"a list that it is on", Rule{Remote: Remote{List: "urlhaus"}}, func() Query { q := out; q.Lists = []string{"ads", "urlhaus"}; return q }(), true},
+		{"a list that it is not on", Rule{Remote: Remote{List: "urlhaus"}}, out, false},
 		{"a network profile", Rule{Network: "Home"}, Query{Process: out.Process, Network: "home"}, true},
 		{"another network profile", Rule{Network: "home"}, Query{Process: out.Process, Network: "public"}, false},
 		{"one of several network profiles", Rule{Network: "work, home"}, Query{Process: out.Process, Network: "home"}, true},

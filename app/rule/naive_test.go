@@ -77,6 +77,7 @@ func naiveMatches(r *Rule, q Query) bool {
 		r.Remote.Network.IsValid() && !r.Remote.Network.Contains(addr),
 		r.Remote.Range != AddrRange{} && !naiveInRange(r.Remote.Range, addr),
 		r.Remote.LAN && !q.LAN,
+		r.Remote.List != "" && !slices.Contains(q.Lists, r.Remote.List),
 		r.Network != "" && (q.Network == "" || !slices.Contains(strings.Split(r.Network, ","), q.Network)),
 	} {
 		if wrong {
@@ -161,9 +162,9 @@ func naiveDestination(r Remote) (kind int64, detail *big.Int) {
 	var size *big.Int
 	switch {
 	case r.Name != "" || r.Address.IsValid():
-		return 4, new(big.Int)
+		return 5, new(big.Int)
 	case r.Domain != "":
-		return 3, big.NewInt(int64(len(strings.Split(r.Domain, "."))))
+		return 4, big.NewInt(int64(len(strings.Split(r.Domain, "."))))
 	case r.Network.IsValid():
 		size = new(big.Int).Lsh(big.NewInt(1), uint(r.Network.Addr().BitLen()-r.Network.Bits()))
 	case r.Range != AddrRange{}:
@@ -171,11 +172,13 @@ func naiveDestination(r Remote) (kind int64, detail *big.Int) {
 		size.Add(size, big.NewInt(1))
 	case r.LAN:
 		return 1, new(big.Int)
+	case r.List != "":
+		return 2, new(big.Int)
 	default:
 		return 0, new(big.Int)
 	}
 	if size.IsInt64() && size.Int64() == 1 {
-		return 4, new(big.Int)
+		return 5, new(big.Int)
 	}
-	return 2, size.Neg(size)
+	return 3, size.Neg(size)
 }

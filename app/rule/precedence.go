@@ -27,6 +27,7 @@ const (
 const (
 	toAny = iota
 	toLAN
+	toList
 	toNetwork
 	toDomain
 	toExact
@@ -82,6 +83,8 @@ func (o *order) setRemote(r Remote) {
 		o.setSpan(r.Range.span())
 	case r.LAN:
 		o.kind = toLAN
+	case r.List != "":
+		o.kind = toList
 	}
 }
 

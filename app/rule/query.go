@@ -24,6 +24,9 @@ type Query struct {
 	Remote    flow.Endpoint // the address may be absent when only a name is asked about
 	LocalPort uint16
 	LAN       bool // Remote.Addr is on the local network; the caller works it out
+	// Lists are the ids and names of the blocklists that Remote is on; the caller looks
+	// them up if the Set's NeedsLists says so.
+	Lists []string
 	// Network is the profile of the network that the flow goes by, in the form that
 	// NormalNetwork gives; the caller works it out.
 	Network string

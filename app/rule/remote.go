@@ -150,10 +150,7 @@ func (r Remote) checkField(field string) error {
 	case "range":
 		return r.Range.check()
 	case "list":
-		if err := checkList(r.List); err != nil {
-			return err
-		}
-		return errNotSupported
+		return checkList(r.List)
 	}
 	return nil
 }

@@ -93,6 +93,10 @@ func (s *Set) NextEnd(now Clock) (next time.Duration, found bool) {
 // Process of a package must have its Integrity before Decide and Wide are asked.
 func (s *Set) NeedsIntegrity(pkg string) bool { return pkg != "" && s.walk.packages[pkg] }
 
+// NeedsLists reports whether a rule is about a blocklist: then a Query must have its
+// Lists before Decide and Explain are asked.
+func (s *Set) NeedsLists() bool { return s.walk.lists }
+
 // NeedsSHA256 reports whether a rule asks for the checksum of the executable at path:
 // then a Process must have it before Decide and Wide are asked.
 func (s *Set) NeedsSHA256(path string) bool {

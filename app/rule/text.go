@@ -19,10 +19,6 @@ func (e *OperandError) Error() string { return e.Operand + ": " + e.Err.Error() 
 // Unwrap gives the reason.
 func (e *OperandError) Unwrap() error { return e.Err }
 
-// errNotSupported is for operands that are in the format already and that no part of
-// the product can match yet.
-var errNotSupported = errors.New("not supported yet: leave it out")
-
 func badf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // checkText refuses what has no place in any operand: text that is too long, is no

@@ -74,7 +74,7 @@ func TestValidate(t *testing.T) {
 		{"remote.address", func(r *Rule) { r.Remote.Address = netip.MustParseAddr("fe80::1%eth0") }, "names an interface"},
 		{"remote.network", func(r *Rule) { r.Remote.Network = netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), 33) }, "not a network"},
 		{"remote.range", func(r *Rule) { r.Remote.Range.From = netip.MustParseAddr("10.0.0.1") }, "give both addresses"},
-		{"remote.list", func(r *Rule) { r.Remote.List = "urlhaus" }, "not supported yet"},
+		{"remote.list", func(r *Rule) { r.Remote.List = strings.Repeat("u", 65) }, "too long"},
 		{"ports", func(r *Rule) { r.Ports, r.Protocol = []PortRange{{443, 443}}, flow.ICMP }, "icmp has no ports"},
 		{"ports", func(r *Rule) { r.Ports = []PortRange{{0, 10}} }, "want numbers from 1 to 65535"},
 		{"ports", func(r *Rule) { r.Ports = []PortRange{{10, 9}} }, "the smaller first"},

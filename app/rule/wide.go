@@ -118,6 +118,7 @@ type walk struct {
 	byPath   map[string][]rank
 	anywhere []rank          // rules without a path
 	sums     map[string]bool // paths with a checksum operand; "" for rules without a path
+	lists    bool            // some rule is about a blocklist
 	packages map[string]bool // those that a rule allows something
 }
 
@@ -130,6 +131,7 @@ func (w *walk) add(c *compiled, n rank) {
 		}
 		w.sums[p.Path] = true
 	}
+	w.lists = w.lists || c.Remote.List != ""
 	if p.Package != "" && c.Action == Allow {
 		if w.packages == nil {
 			w.packages = make(map[string]bool)
