@@ -13,5 +13,6 @@ const (
 	WarnByMail         = "by-mail"         // a mail program wrote it; Value: its name
 	WarnByFresh        = "by-fresh"        // a program that was itself fresh wrote it; Value: its name
 	WarnFetched        = "fetched"         // the file is marked as fetched from the network; Value: the host
+	WarnListed         = "listed"          // on a blocklist that warns; Value: the list's name
 	WarnFromOffice     = "from-office"     // an office or mail program started the program; Value: its name
 )

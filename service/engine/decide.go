@@ -9,7 +9,7 @@ import (
 )
 
 // decide says what is to be done with a flow; Waiting means that a person must say. The
-// order is that of the design: what comes before everything, rules, what was answered
+// order is that of the design: what comes before everything, lists, rules, what was answered
 // for this very flow, presets, the mode.
 func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 	if d, ok := e.first(f); ok {
@@ -18,7 +18,11 @@ func (e *Engine) decide(f *flow.Flow, o bpf.Owner) flow.Decision {
 	if o.Mismatch {
 		return flow.Decision{Verdict: flow.Block, By: flow.By{Kind: flow.ByLimit, Name: limitIdentity}}
 	}
-	if r, ok := e.rule(f); ok {
+	r, ok := e.rule(f)
+	if d, listed := e.byList(f, r); listed {
+		return d
+	}
+	if ok {
 		return decidedBy(r)
 	}
 	if l := e.live.Get(traffic.KeyOf(f)); l != nil && ofItself(l.Decision) && sameUser(l.Process, f.Process) {

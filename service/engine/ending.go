@@ -57,6 +57,7 @@ func (e *Engine) forbidden(all []*traffic.Live) *cuts {
 			}
 			if d, ends := e.ends(&l.Flow); ends {
 				l.Decision = d
+				e.countList(d)
 				c.add(l)
 				if l.Process.Path == flow.ForwardedPath { // it has no socket here: its packets end it
 					e.teach(&l.Flow, bpf.Owner{Forwarded: true, Executable: bpf.ForwardedExecutable})
@@ -82,8 +83,8 @@ func (e *Engine) ends(f *flow.Flow) (flow.Decision, bool) {
 	case d.Verdict != flow.Block:
 		return d, false
 	case was == (flow.By{Kind: flow.ByLimit, Name: limitBefore}):
-		// It was there first: a rule about it ends it, not that nothing says anything.
-		return d, d.By.Kind == flow.ByRule || e.mode.Mode == api.ModeLockdown
+		// It was there first: a rule or a list about it ends it, not that nothing says anything.
+		return d, d.By.Kind == flow.ByRule || d.By.Kind == flow.ByList || e.mode.Mode == api.ModeLockdown
 	}
 	return d, true
 }

@@ -18,7 +18,7 @@ import (
 	"sekisho/service/traffic"
 )
 
-// Config is what an Engine needs; every field but Clock and Recalled is
+// Config is what an Engine needs; every field but Lists, Senders, Clock and Recalled is
 // required.
 type Config struct {
 	Kernel    Kernel
@@ -28,6 +28,8 @@ type Config struct {
 	Names     Names
 	Networks  Networks // nil: nothing is known of them
 	Trust     rule.Trust
+	Lists     Lists   // nil: none
+	Senders   Senders // nil: none
 	Store     Store
 	Log       *slog.Logger
 	Clock     Clock
@@ -46,9 +48,11 @@ type Config struct {
 
 // Engine decides. Make it with New.
 type Engine struct {
-	c     Config
-	epoch string // makes ids unique over restarts
-	aside asides
+	c         Config
+	epoch     string // makes ids unique over restarts
+	aside     asides
+	checks    context.Context // of senders; ends when nothing waits any more
+	endChecks context.CancelFunc
 
 	saving sync.Mutex // one change of the rules or the mode at a time; taken before mu
 
@@ -65,7 +69,8 @@ type Engine struct {
 	control  bpf.Control
 	programs map[flow.Executable]*knownProgram // those that the kernel knows
 	taught   taught                            // exact decisions of this generation
-	retries  map[retryKey]*retry               // answers for the next attempt
+	senders  senders
+	retries  map[retryKey]*retry // answers for the next attempt
 	files    fileCache
 	proofs   proofs
 
@@ -113,6 +118,7 @@ func New(c Config) (*Engine, error) {
 		programs: map[flow.Executable]*knownProgram{},
 		taught:   newTaught(),
 		retries:  map[retryKey]*retry{},
+		senders:  senders{listed: map[netip.Addr]listedSender{}},
 		waiting:  newWaitingFlows(),
 		prompts:  map[string]*question{},
 		byKey:    map[prompt.Key]*question{},
@@ -124,6 +130,7 @@ func New(c Config) (*Engine, error) {
 		audience: map[*listener]struct{}{},
 		followed: map[*follower]struct{}{},
 	}
+	e.checks, e.endChecks = context.WithCancel(context.Background())
 	if err := e.recall(); err != nil {
 		return nil, err
 	}
@@ -332,6 +339,7 @@ func (e *Engine) drain() {
 // letGo drops the packets that still wait: nobody will answer any more, and what is not
 // decided does not pass. A program that still tries is asked about after the restart.
 func (e *Engine) letGo() {
+	e.endChecks()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, w := range e.waiting.flows {

@@ -40,7 +40,12 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 		return x, nil
 	}
 	step("mode "+string(e.mode.Mode), flow.Decision{}, false, "Neither lockdown nor off, so rules are looked at.")
-	decided := false
+	winner, _ := e.rule(&f)
+	listed, d, decided := e.explainLists(&f, winner)
+	if x.Steps = append(x.Steps, listed...); decided {
+		x.Decision = d
+		return x, nil
+	}
 	for _, c := range e.set.Explain(e.query(&f), e.c.Clock()) {
 		if c.Won {
 			decided = step("rule "+c.Rule.ID, decidedBy(c.Rule), true, considered(c))

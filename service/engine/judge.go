@@ -34,6 +34,12 @@ func (e *Engine) judge(p Packet) {
 }
 
 func (e *Engine) settle(f *flow.Flow, p Packet) {
+	if !e.checkSender(f, p) {
+		e.decideNow(f, p)
+	}
+}
+
+func (e *Engine) decideNow(f *flow.Flow, p Packet) {
 	e.mu.Lock()
 	e.counters.Queued++
 	done := e.pass(f, p, nil)
@@ -238,8 +244,9 @@ func give(held []Held, verdict func(Held) error, log *slog.Logger) {
 	}
 }
 
-// use counts a rule's hit, and ends a rule that was for once.
+// use counts a hit of a rule or a list, and ends a rule that was for once.
 func (e *Engine) use(d flow.Decision) {
+	e.countList(d)
 	r, ok := e.set.Rule(d.By.ID)
 	if !ok || d.By.Kind != flow.ByRule && d.By.Kind != flow.ByAnswer {
 		return

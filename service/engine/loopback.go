@@ -18,6 +18,7 @@ func (e *Engine) query(f *flow.Flow) rule.Query {
 	a := f.Remote.Addr.Unmap()
 	q := rule.QueryOf(f, a.IsValid() && e.onLAN(a))
 	q.Network = e.profileOf(f)
+	q.Lists = e.listsOf(f)
 	if a.IsLoopback() {
 		q.Named = e.presetOn(rule.PresetLoopback)
 		if q.Remote.Name == "" {

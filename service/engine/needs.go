@@ -73,6 +73,8 @@ type Packages interface {
 // Names says to whom. names.Cache is one.
 type Names interface {
 	Lookup(program string, addr netip.Addr, now time.Time) (string, bool)
+	// Chain is the aliases by which name led program to addr.
+	Chain(program string, addr netip.Addr, name string) []string
 }
 
 // Networks says by which network a flow goes. Its methods may be called from any goroutine

@@ -55,7 +55,8 @@ func (e *Engine) withPackage(p *flow.Process) *flow.Process {
 func (e *Engine) look(f *flow.Flow) *facts {
 	f.Process = e.checked(f.Process)
 	from := e.c.Processes.Provenance(f.Process)
-	return &facts{prompt.Warnings(f, &from, time.Now()), e.predecessors(f.Process)}
+	warnings := append(prompt.Warnings(f, &from, time.Now()), e.listWarnings(f)...)
+	return &facts{warnings, e.predecessors(f.Process)}
 }
 
 // predecessors are the paths of the programs whose rules a person may have for p: only for

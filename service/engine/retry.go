@@ -94,6 +94,9 @@ func (e *Engine) overruled(r *retry) bool {
 		return true
 	}
 	by, ok := e.rule(&r.flow)
+	if _, listed := e.byList(&r.flow, by); listed {
+		return true
+	}
 	return ok && decidedBy(by) != r.decision
 }
 

@@ -97,7 +97,7 @@ const maxExpected = 4096
 func (e *Engine) expectFlows() error {
 	named := map[string]bool{} // paths with a rule that names hosts; "": every path
 	for _, r := range e.set.Rules() {
-		if r.Enabled && (r.Remote.Name != "" || r.Remote.Domain != "") {
+		if r.Enabled && (r.Remote.Name != "" || r.Remote.Domain != "" || r.Remote.List != "") {
 			named[r.Program.Path] = true
 		}
 	}
@@ -224,6 +224,8 @@ func (e *Engine) wideVerdict(w rule.Width, path string, d flow.Direction) bpf.Ve
 	switch {
 	case e.mode.Mode == api.ModeLockdown:
 		return bpf.Depends
+	case w.Verdict != rule.BlockAll && e.looks(d): // a list comes before rules about anything
+		return bpf.Depends
 	case w.Verdict == rule.AllowAll:
 		return bpf.Allow
 	case w.Verdict == rule.BlockAll:
@@ -250,7 +252,7 @@ func (e *Engine) teach(f *flow.Flow, o bpf.Owner) {
 
 func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	verdict := kernelVerdict(f.Decision.Verdict)
-	if forThisFlow(f.Decision) || !known(o) || e.byNetwork(f) {
+	if forThisFlow(f.Decision) || !known(o) || e.byNetwork(f) || e.wantsSender(f) {
 		if f.Cookie == 0 {
 			e.keepRetry(f, o, f.Decision, false)
 			return nil

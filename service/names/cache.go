@@ -75,7 +75,7 @@ func NewCache() *Cache {
 // questions that led to an address the newer one names it. A question that is no host
 // name teaches nothing.
 //
-// It returns the program's addresses that Lookup now names otherwise than before,
+// It returns the program's addresses that Lookup or Chain now name otherwise than before,
 // also those that were dropped for want of room: what the kernel decided about them
 // because of their names must be forgotten.
 func (c *Cache) Learn(key string, a Answer, now time.Time) (changed []netip.Addr) {
@@ -98,7 +98,7 @@ func (c *Cache) Learn(key string, a Answer, now time.Time) (changed []netip.Addr
 			continue
 		}
 		at := p.address(addr)
-		if was, ok := at.name(now); !ok || was != question {
+		if was, ok := at.name(now); !ok || was != question || !slices.Equal(at.chain(question), fresh.chain) {
 			changed = append(changed, addr)
 		}
 		p.change(at, func() { at.learn(fresh, now) })
@@ -155,6 +155,30 @@ func (c *Cache) Aliases(key string, addr netip.Addr) []string {
 		}
 	}
 	return names
+}
+
+// Chain is the aliases by which name led program to addr in the newest answer that did.
+func (c *Cache) Chain(key string, addr netip.Addr, name string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.programs[key]
+	if p == nil {
+		return nil
+	}
+	at := p.addrs[plain(addr)]
+	if at == nil {
+		return nil
+	}
+	return at.chain(name) // never written to
+}
+
+func (a *address) chain(name string) []string {
+	for i := range a.names {
+		if a.names[i].question == name {
+			return a.names[i].chain
+		}
+	}
+	return nil
 }
 
 // Addrs are the addresses that program calls name now, as Lookup does, in no order.

@@ -35,8 +35,15 @@ func TestLearn(t *testing.T) {
 	lookup(t, c, "/bin/a\x00/x.py", ip1, start, "")
 	lookup(t, c, "/bin/a", netip.MustParseAddr("::ffff:198.51.100.1"), start, "www.example.com")
 
-	if changed = c.Learn("/bin/a", Answer{Question: "www.example.com", Addrs: []netip.Addr{ip1}}, start); changed != nil {
+	if changed = c.Learn("/bin/a", Answer{Question: "www.example.com", Chain: []string{"cdn.example.net"}, Addrs: []netip.Addr{ip1}}, start); changed != nil {
 		t.Errorf("the same again changed %v", changed)
+	}
+	if got := c.Chain("/bin/a", ip1, "www.example.com"); !slices.Equal(got, []string{"cdn.example.net"}) {
+		t.Errorf("chain %q", got)
+	}
+	changed = c.Learn("/bin/a", Answer{Question: "www.example.com", Addrs: []netip.Addr{ip1}}, start)
+	if got := c.Chain("/bin/a", ip1, "www.example.com"); got != nil || !slices.Equal(changed, []netip.Addr{ip1}) {
+		t.Errorf("by another chain, %q, changed %v", got, changed)
 	}
 	changed = c.Learn("/bin/a", Answer{Question: "other.example.com", Addrs: []netip.Addr{ip1}}, start.Add(time.Second))
 	if !slices.Equal(changed, []netip.Addr{ip1}) {
