@@ -26,6 +26,7 @@ const (
 	ProblemWriters        = "writers"  // the error
 	ProblemPackages       = "packages" // the error
 	ProblemNetworks       = "networks" // the error
+	ProblemList           = "list"     // its id and why
 	// By what program, where that is known: the value.
 	ProblemTableChangedBy   = "table-changed-by"
 	ProblemTableRemovedBy   = "table-removed-by"
@@ -66,6 +67,7 @@ var problems = map[string]struct{ what, do string }{
 	ProblemWriters:          {"Who writes a program's file is not seen: $", "Warnings of programs that a browser or a new program saved are missing; everything else works."},
 	ProblemPackages:         {"Which packages are installed is not known: $", "Rules for packages may match nothing until that is mended."},
 	ProblemNetworks:         {"On which network this machine is isn't known, so each counts as unknown: $", restart},
+	ProblemList:             {"A blocklist isn't fresh: $", "The last good copy stays in use; sekishoctl lists says more."},
 	ProblemKernel:           {"The kernel does not take decisions: $", restart},
 }
 

@@ -200,6 +200,8 @@ type Service interface {
 	Programs(ctx context.Context) ([]SeenProgram, error)
 	Explain(ctx context.Context, q Question) (Explanation, error)
 
+	Blocklists
+
 	Backup(ctx context.Context, w io.Writer) error
 	Restore(ctx context.Context, r io.Reader) error
 }

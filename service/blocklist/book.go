@@ -40,6 +40,9 @@ type Options struct {
 	Guarded []string
 	// Progress is told of long work, from Run's goroutine; it must not block.
 	Progress func(Progress)
+	// Told is called when Status says something else of a list, from Run's goroutine and
+	// never while the book is locked.
+	Told func()
 	// Changed is called when other things may match than before, from any goroutine
 	// but never while the book is locked.
 	Changed func()
@@ -101,6 +104,9 @@ func Open(o Options) (*Book, error) {
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
+	}
+	if o.Told == nil {
+		o.Told = func() {}
 	}
 	if o.Changed == nil {
 		o.Changed = func() {}

@@ -19,11 +19,18 @@ import (
 func (b *Book) compile(ctx context.Context) error {
 	err := b.recompile(ctx)
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	was := b.uncompiled
 	b.uncompiled = nil
 	if err != nil {
 		b.uncompiled = problem("", "", err)
-		return b.uncompiled
+	}
+	now := b.uncompiled
+	b.mu.Unlock()
+	if now != nil || was != nil {
+		b.o.Told()
+	}
+	if now != nil {
+		return now
 	}
 	return nil
 }

@@ -161,6 +161,7 @@ func (b *Book) settle(id string, s *state) {
 	if err := b.writeState(id, s); err != nil {
 		b.o.Log.Warn("list's state isn't saved", "list", id, "err", err)
 	}
+	b.o.Told()
 }
 
 func (b *Book) stateOf(id string) *state {

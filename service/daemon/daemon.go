@@ -71,7 +71,16 @@ func Run(ctx context.Context, c Config) error {
 		early.rules, err = engine.Recall(memory{db}, engine.SystemClock()())
 		return err
 	})
-	defer func() { _ = early.Wait() }() // before the database is closed
+	early.Go(func() (err error) {
+		early.lists, err = openLists(c.State, db, c.Log)
+		return err
+	})
+	defer func() { // before the database is closed
+		_ = early.Wait()
+		if early.lists != nil {
+			early.lists.close()
+		}
+	}()
 	kernel, err := (<-code).load(tag, c.Log)
 	if err != nil {
 		return err
@@ -107,6 +116,7 @@ func (r readCode) load(tag string, log *slog.Logger) (*bpf.Kernel, error) {
 // early is what is found out while the kernel takes the programs in; read after Wait.
 type early struct {
 	errgroup.Group
+	lists  *reputation
 	native bool // the kernel has nftables' own queue
 	rules  engine.Recalled
 }
@@ -125,6 +135,7 @@ type service struct {
 	packages *process.Packages
 	writers  *process.Writers
 	engine   *engine.Engine
+	lists    *reputation
 	server   *server.Server
 	table    enforce.Table
 	queue    *capture.Queue
@@ -193,14 +204,16 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 		Clock: s.clock, Resolvers: names.NewResolvers("/").Servers,
 		Networks: networks{s.places}, Trust: trust(),
 		Recalled: &early.rules,
+		Lists:    early.lists, Senders: senders{early.lists.checker},
 	})
 	if err != nil {
 		return err
 	}
+	s.lists, early.lists.engine = early.lists, s.engine
 	if recovery != nil {
 		s.engine.Problem("store", recovered(recovery))
 	}
-	s.server = server.New(s.engine, server.Config{Socket: s.Socket, Group: "sekisho", Log: s.Log})
+	s.server = server.New(backend{s.engine, s.lists}, server.Config{Socket: s.Socket, Group: "sekisho", Log: s.Log, Lists: s.lists})
 	return nil
 }
 
@@ -262,6 +275,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.repair(ctx) })
 	covered.Wait()
 	g.Go(func() error { return devices.run(ctx) })
+	g.Go(func() error { return s.lists.run(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
 	g.Go(func() error { return s.hearResolved(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })

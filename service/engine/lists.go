@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"sekisho/app/api"
@@ -175,9 +176,9 @@ func (e *Engine) listWarnings(f *flow.Flow) (all []prompt.Warning) {
 	return all
 }
 
-// countList counts what a list blocked. Zones count for themselves.
+// countList counts what a list blocked. Zones, which have a dot, count for themselves.
 func (e *Engine) countList(d flow.Decision) {
-	if d.By.Kind == flow.ByList && d.By.ID != d.By.Name && e.c.Lists != nil {
+	if d.By.Kind == flow.ByList && !strings.Contains(d.By.ID, ".") && e.c.Lists != nil {
 		e.c.Lists.Count(d.By.ID)
 	}
 }

@@ -55,6 +55,16 @@ var permissions = map[string]permission{
 	sekishopb.Sekisho_Programs_FullMethodName:          own,
 	sekishopb.Sekisho_Explain_FullMethodName:           own,
 
+	sekishopb.Sekisho_Lists_FullMethodName:          own, // what is listed is no secret
+	sekishopb.Sekisho_KnownLists_FullMethodName:     own,
+	sekishopb.Sekisho_TestLists_FullMethodName:      own,
+	sekishopb.Sekisho_SenderLists_FullMethodName:    own,
+	sekishopb.Sekisho_SaveList_FullMethodName:       admin,
+	sekishopb.Sekisho_RemoveList_FullMethodName:     admin,
+	sekishopb.Sekisho_UpdateLists_FullMethodName:    admin,
+	sekishopb.Sekisho_ImportList_FullMethodName:     admin,
+	sekishopb.Sekisho_SetSenderLists_FullMethodName: admin,
+
 	sekishopb.Sekisho_Backup_FullMethodName:  admin,
 	sekishopb.Sekisho_Restore_FullMethodName: admin,
 }

@@ -21,9 +21,10 @@ const DefaultGroup = "sekisho"
 
 // Config says where the server listens and who its administrators are.
 type Config struct {
-	Socket string       // path; "" means api.DefaultSocket
-	Group  string       // "" means DefaultGroup
-	Log    *slog.Logger // nil: slog.Default()
+	Socket string         // path; "" means api.DefaultSocket
+	Group  string         // "" means DefaultGroup
+	Log    *slog.Logger   // nil: slog.Default()
+	Lists  api.Blocklists // nil: there are none
 }
 
 // Server answers clients. Make one with New; it runs once.

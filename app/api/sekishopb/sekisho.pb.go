@@ -3842,6 +3842,954 @@ func (x *Chunk) GetContent() []byte {
 	return nil
 }
 
+type ListException struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Program       []byte                 `protobuf:"bytes,1,opt,name=program,proto3" json:"program,omitempty"`
+	Entry         string                 `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListException) Reset() {
+	*x = ListException{}
+	mi := &file_sekisho_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListException) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListException) ProtoMessage() {}
+
+func (x *ListException) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListException.ProtoReflect.Descriptor instead.
+func (*ListException) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ListException) GetProgram() []byte {
+	if x != nil {
+		return x.Program
+	}
+	return nil
+}
+
+func (x *ListException) GetEntry() string {
+	if x != nil {
+		return x.Entry
+	}
+	return ""
+}
+
+type List struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Url           string                 `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	Format        string                 `protobuf:"bytes,4,opt,name=format,proto3" json:"format,omitempty"`
+	Category      string                 `protobuf:"bytes,5,opt,name=category,proto3" json:"category,omitempty"`
+	Action        string                 `protobuf:"bytes,6,opt,name=action,proto3" json:"action,omitempty"`
+	On            bool                   `protobuf:"varint,7,opt,name=on,proto3" json:"on,omitempty"`
+	Every         int64                  `protobuf:"varint,8,opt,name=every,proto3" json:"every,omitempty"`
+	Insecure      bool                   `protobuf:"varint,9,opt,name=insecure,proto3" json:"insecure,omitempty"`
+	Exceptions    []*ListException       `protobuf:"bytes,10,rep,name=exceptions,proto3" json:"exceptions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *List) Reset() {
+	*x = List{}
+	mi := &file_sekisho_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *List) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*List) ProtoMessage() {}
+
+func (x *List) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use List.ProtoReflect.Descriptor instead.
+func (*List) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *List) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *List) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *List) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *List) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *List) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+func (x *List) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *List) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *List) GetEvery() int64 {
+	if x != nil {
+		return x.Every
+	}
+	return 0
+}
+
+func (x *List) GetInsecure() bool {
+	if x != nil {
+		return x.Insecure
+	}
+	return false
+}
+
+func (x *List) GetExceptions() []*ListException {
+	if x != nil {
+		return x.Exceptions
+	}
+	return nil
+}
+
+type SkippedLine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Line          int32                  `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	Text          []byte                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Why           []byte                 `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SkippedLine) Reset() {
+	*x = SkippedLine{}
+	mi := &file_sekisho_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SkippedLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SkippedLine) ProtoMessage() {}
+
+func (x *SkippedLine) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SkippedLine.ProtoReflect.Descriptor instead.
+func (*SkippedLine) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *SkippedLine) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *SkippedLine) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *SkippedLine) GetWhy() []byte {
+	if x != nil {
+		return x.Why
+	}
+	return nil
+}
+
+type ListState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	List          *List                  `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	Names         int64                  `protobuf:"varint,2,opt,name=names,proto3" json:"names,omitempty"`
+	Networks      int64                  `protobuf:"varint,3,opt,name=networks,proto3" json:"networks,omitempty"`
+	Pages         int64                  `protobuf:"varint,4,opt,name=pages,proto3" json:"pages,omitempty"`
+	TakesBack     int64                  `protobuf:"varint,5,opt,name=takes_back,json=takesBack,proto3" json:"takes_back,omitempty"`
+	Left          int64                  `protobuf:"varint,6,opt,name=left,proto3" json:"left,omitempty"`
+	Broken        int64                  `protobuf:"varint,7,opt,name=broken,proto3" json:"broken,omitempty"`
+	First         []*SkippedLine         `protobuf:"bytes,8,rep,name=first,proto3" json:"first,omitempty"`
+	Fetched       int64                  `protobuf:"varint,9,opt,name=fetched,proto3" json:"fetched,omitempty"`
+	Checked       int64                  `protobuf:"varint,10,opt,name=checked,proto3" json:"checked,omitempty"`
+	Due           int64                  `protobuf:"varint,11,opt,name=due,proto3" json:"due,omitempty"`
+	Error         []byte                 `protobuf:"bytes,12,opt,name=error,proto3" json:"error,omitempty"`
+	Do            []byte                 `protobuf:"bytes,13,opt,name=do,proto3" json:"do,omitempty"`
+	Hits          uint64                 `protobuf:"varint,14,opt,name=hits,proto3" json:"hits,omitempty"`
+	Busy          bool                   `protobuf:"varint,15,opt,name=busy,proto3" json:"busy,omitempty"`
+	FoundFormat   string                 `protobuf:"bytes,16,opt,name=found_format,json=foundFormat,proto3" json:"found_format,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListState) Reset() {
+	*x = ListState{}
+	mi := &file_sekisho_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListState) ProtoMessage() {}
+
+func (x *ListState) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListState.ProtoReflect.Descriptor instead.
+func (*ListState) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ListState) GetList() *List {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *ListState) GetNames() int64 {
+	if x != nil {
+		return x.Names
+	}
+	return 0
+}
+
+func (x *ListState) GetNetworks() int64 {
+	if x != nil {
+		return x.Networks
+	}
+	return 0
+}
+
+func (x *ListState) GetPages() int64 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
+}
+
+func (x *ListState) GetTakesBack() int64 {
+	if x != nil {
+		return x.TakesBack
+	}
+	return 0
+}
+
+func (x *ListState) GetLeft() int64 {
+	if x != nil {
+		return x.Left
+	}
+	return 0
+}
+
+func (x *ListState) GetBroken() int64 {
+	if x != nil {
+		return x.Broken
+	}
+	return 0
+}
+
+func (x *ListState) GetFirst() []*SkippedLine {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *ListState) GetFetched() int64 {
+	if x != nil {
+		return x.Fetched
+	}
+	return 0
+}
+
+func (x *ListState) GetChecked() int64 {
+	if x != nil {
+		return x.Checked
+	}
+	return 0
+}
+
+func (x *ListState) GetDue() int64 {
+	if x != nil {
+		return x.Due
+	}
+	return 0
+}
+
+func (x *ListState) GetError() []byte {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *ListState) GetDo() []byte {
+	if x != nil {
+		return x.Do
+	}
+	return nil
+}
+
+func (x *ListState) GetHits() uint64 {
+	if x != nil {
+		return x.Hits
+	}
+	return 0
+}
+
+func (x *ListState) GetBusy() bool {
+	if x != nil {
+		return x.Busy
+	}
+	return false
+}
+
+func (x *ListState) GetFoundFormat() string {
+	if x != nil {
+		return x.FoundFormat
+	}
+	return ""
+}
+
+type KnownList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	List          *List                  `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	About         string                 `protobuf:"bytes,2,opt,name=about,proto3" json:"about,omitempty"`
+	Home          string                 `protobuf:"bytes,3,opt,name=home,proto3" json:"home,omitempty"`
+	Licence       string                 `protobuf:"bytes,4,opt,name=licence,proto3" json:"licence,omitempty"`
+	Zone          bool                   `protobuf:"varint,5,opt,name=zone,proto3" json:"zone,omitempty"` // a DNS-based list: its name is list.name
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KnownList) Reset() {
+	*x = KnownList{}
+	mi := &file_sekisho_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KnownList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KnownList) ProtoMessage() {}
+
+func (x *KnownList) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KnownList.ProtoReflect.Descriptor instead.
+func (*KnownList) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *KnownList) GetList() *List {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *KnownList) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
+}
+
+func (x *KnownList) GetHome() string {
+	if x != nil {
+		return x.Home
+	}
+	return ""
+}
+
+func (x *KnownList) GetLicence() string {
+	if x != nil {
+		return x.Licence
+	}
+	return ""
+}
+
+func (x *KnownList) GetZone() bool {
+	if x != nil {
+		return x.Zone
+	}
+	return false
+}
+
+type SaveListRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	List          *List                  `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	Add           bool                   `protobuf:"varint,2,opt,name=add,proto3" json:"add,omitempty"` // false: there is one with this id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveListRequest) Reset() {
+	*x = SaveListRequest{}
+	mi := &file_sekisho_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveListRequest) ProtoMessage() {}
+
+func (x *SaveListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveListRequest.ProtoReflect.Descriptor instead.
+func (*SaveListRequest) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *SaveListRequest) GetList() *List {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *SaveListRequest) GetAdd() bool {
+	if x != nil {
+		return x.Add
+	}
+	return false
+}
+
+type ListID struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // empty, where that may be: all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListID) Reset() {
+	*x = ListID{}
+	mi := &file_sekisho_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListID) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListID) ProtoMessage() {}
+
+func (x *ListID) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListID.ProtoReflect.Descriptor instead.
+func (*ListID) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListID) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ListProgress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	List          string                 `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	Stage         string                 `protobuf:"bytes,2,opt,name=stage,proto3" json:"stage,omitempty"`
+	Done          int64                  `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
+	Total         int64                  `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProgress) Reset() {
+	*x = ListProgress{}
+	mi := &file_sekisho_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProgress) ProtoMessage() {}
+
+func (x *ListProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProgress.ProtoReflect.Descriptor instead.
+func (*ListProgress) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ListProgress) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *ListProgress) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *ListProgress) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *ListProgress) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ImportListChunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // counts in the first chunk
+	Content       []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportListChunk) Reset() {
+	*x = ImportListChunk{}
+	mi := &file_sekisho_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportListChunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportListChunk) ProtoMessage() {}
+
+func (x *ImportListChunk) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportListChunk.ProtoReflect.Descriptor instead.
+func (*ImportListChunk) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ImportListChunk) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ImportListChunk) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+type ListQuestion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	What          string                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"` // a host name or an address
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQuestion) Reset() {
+	*x = ListQuestion{}
+	mi := &file_sekisho_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQuestion) ProtoMessage() {}
+
+func (x *ListQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQuestion.ProtoReflect.Descriptor instead.
+func (*ListQuestion) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ListQuestion) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+type ListHit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	List          string                 `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Category      string                 `protobuf:"bytes,3,opt,name=category,proto3" json:"category,omitempty"`
+	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	Entry         string                 `protobuf:"bytes,5,opt,name=entry,proto3" json:"entry,omitempty"`
+	Matched       string                 `protobuf:"bytes,6,opt,name=matched,proto3" json:"matched,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHit) Reset() {
+	*x = ListHit{}
+	mi := &file_sekisho_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHit) ProtoMessage() {}
+
+func (x *ListHit) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHit.ProtoReflect.Descriptor instead.
+func (*ListHit) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ListHit) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *ListHit) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListHit) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+func (x *ListHit) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ListHit) GetEntry() string {
+	if x != nil {
+		return x.Entry
+	}
+	return ""
+}
+
+func (x *ListHit) GetMatched() string {
+	if x != nil {
+		return x.Matched
+	}
+	return ""
+}
+
+type ListHits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hits          []*ListHit             `protobuf:"bytes,1,rep,name=hits,proto3" json:"hits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHits) Reset() {
+	*x = ListHits{}
+	mi := &file_sekisho_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHits) ProtoMessage() {}
+
+func (x *ListHits) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHits.ProtoReflect.Descriptor instead.
+func (*ListHits) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *ListHits) GetHits() []*ListHit {
+	if x != nil {
+		return x.Hits
+	}
+	return nil
+}
+
+type SenderListsMessage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Zones         []string               `protobuf:"bytes,1,rep,name=zones,proto3" json:"zones,omitempty"`
+	Ports         []uint32               `protobuf:"varint,2,rep,packed,name=ports,proto3" json:"ports,omitempty"`
+	Deadline      int64                  `protobuf:"varint,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Checked       uint64                 `protobuf:"varint,4,opt,name=checked,proto3" json:"checked,omitempty"`
+	Listed        uint64                 `protobuf:"varint,5,opt,name=listed,proto3" json:"listed,omitempty"`
+	Late          uint64                 `protobuf:"varint,6,opt,name=late,proto3" json:"late,omitempty"`
+	Failed        uint64                 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SenderListsMessage) Reset() {
+	*x = SenderListsMessage{}
+	mi := &file_sekisho_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SenderListsMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SenderListsMessage) ProtoMessage() {}
+
+func (x *SenderListsMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SenderListsMessage.ProtoReflect.Descriptor instead.
+func (*SenderListsMessage) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *SenderListsMessage) GetZones() []string {
+	if x != nil {
+		return x.Zones
+	}
+	return nil
+}
+
+func (x *SenderListsMessage) GetPorts() []uint32 {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *SenderListsMessage) GetDeadline() int64 {
+	if x != nil {
+		return x.Deadline
+	}
+	return 0
+}
+
+func (x *SenderListsMessage) GetChecked() uint64 {
+	if x != nil {
+		return x.Checked
+	}
+	return 0
+}
+
+func (x *SenderListsMessage) GetListed() uint64 {
+	if x != nil {
+		return x.Listed
+	}
+	return 0
+}
+
+func (x *SenderListsMessage) GetLate() uint64 {
+	if x != nil {
+		return x.Late
+	}
+	return 0
+}
+
+func (x *SenderListsMessage) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
 var File_sekisho_proto protoreflect.FileDescriptor
 
 const file_sekisho_proto_rawDesc = "" +
@@ -4172,7 +5120,85 @@ const file_sekisho_proto_rawDesc = "" +
 	"\bdecision\x18\x01 \x01(\v2\x14.sekisho.v1.DecisionR\bdecision\x12&\n" +
 	"\x05steps\x18\x02 \x03(\v2\x10.sekisho.v1.StepR\x05steps\"!\n" +
 	"\x05Chunk\x12\x18\n" +
-	"\acontent\x18\x01 \x01(\fR\acontent*,\n" +
+	"\acontent\x18\x01 \x01(\fR\acontent\"?\n" +
+	"\rListException\x12\x18\n" +
+	"\aprogram\x18\x01 \x01(\fR\aprogram\x12\x14\n" +
+	"\x05entry\x18\x02 \x01(\tR\x05entry\"\x85\x02\n" +
+	"\x04List\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x16\n" +
+	"\x06format\x18\x04 \x01(\tR\x06format\x12\x1a\n" +
+	"\bcategory\x18\x05 \x01(\tR\bcategory\x12\x16\n" +
+	"\x06action\x18\x06 \x01(\tR\x06action\x12\x0e\n" +
+	"\x02on\x18\a \x01(\bR\x02on\x12\x14\n" +
+	"\x05every\x18\b \x01(\x03R\x05every\x12\x1a\n" +
+	"\binsecure\x18\t \x01(\bR\binsecure\x129\n" +
+	"\n" +
+	"exceptions\x18\n" +
+	" \x03(\v2\x19.sekisho.v1.ListExceptionR\n" +
+	"exceptions\"G\n" +
+	"\vSkippedLine\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\x05R\x04line\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\fR\x04text\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\fR\x03why\"\xaa\x03\n" +
+	"\tListState\x12$\n" +
+	"\x04list\x18\x01 \x01(\v2\x10.sekisho.v1.ListR\x04list\x12\x14\n" +
+	"\x05names\x18\x02 \x01(\x03R\x05names\x12\x1a\n" +
+	"\bnetworks\x18\x03 \x01(\x03R\bnetworks\x12\x14\n" +
+	"\x05pages\x18\x04 \x01(\x03R\x05pages\x12\x1d\n" +
+	"\n" +
+	"takes_back\x18\x05 \x01(\x03R\ttakesBack\x12\x12\n" +
+	"\x04left\x18\x06 \x01(\x03R\x04left\x12\x16\n" +
+	"\x06broken\x18\a \x01(\x03R\x06broken\x12-\n" +
+	"\x05first\x18\b \x03(\v2\x17.sekisho.v1.SkippedLineR\x05first\x12\x18\n" +
+	"\afetched\x18\t \x01(\x03R\afetched\x12\x18\n" +
+	"\achecked\x18\n" +
+	" \x01(\x03R\achecked\x12\x10\n" +
+	"\x03due\x18\v \x01(\x03R\x03due\x12\x14\n" +
+	"\x05error\x18\f \x01(\fR\x05error\x12\x0e\n" +
+	"\x02do\x18\r \x01(\fR\x02do\x12\x12\n" +
+	"\x04hits\x18\x0e \x01(\x04R\x04hits\x12\x12\n" +
+	"\x04busy\x18\x0f \x01(\bR\x04busy\x12!\n" +
+	"\ffound_format\x18\x10 \x01(\tR\vfoundFormat\"\x89\x01\n" +
+	"\tKnownList\x12$\n" +
+	"\x04list\x18\x01 \x01(\v2\x10.sekisho.v1.ListR\x04list\x12\x14\n" +
+	"\x05about\x18\x02 \x01(\tR\x05about\x12\x12\n" +
+	"\x04home\x18\x03 \x01(\tR\x04home\x12\x18\n" +
+	"\alicence\x18\x04 \x01(\tR\alicence\x12\x12\n" +
+	"\x04zone\x18\x05 \x01(\bR\x04zone\"I\n" +
+	"\x0fSaveListRequest\x12$\n" +
+	"\x04list\x18\x01 \x01(\v2\x10.sekisho.v1.ListR\x04list\x12\x10\n" +
+	"\x03add\x18\x02 \x01(\bR\x03add\"\x18\n" +
+	"\x06ListID\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"b\n" +
+	"\fListProgress\x12\x12\n" +
+	"\x04list\x18\x01 \x01(\tR\x04list\x12\x14\n" +
+	"\x05stage\x18\x02 \x01(\tR\x05stage\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\x03R\x04done\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x03R\x05total\";\n" +
+	"\x0fImportListChunk\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\"\"\n" +
+	"\fListQuestion\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\"\x95\x01\n" +
+	"\aListHit\x12\x12\n" +
+	"\x04list\x18\x01 \x01(\tR\x04list\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bcategory\x18\x03 \x01(\tR\bcategory\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x14\n" +
+	"\x05entry\x18\x05 \x01(\tR\x05entry\x12\x18\n" +
+	"\amatched\x18\x06 \x01(\tR\amatched\"3\n" +
+	"\bListHits\x12'\n" +
+	"\x04hits\x18\x01 \x03(\v2\x13.sekisho.v1.ListHitR\x04hits\"\xba\x01\n" +
+	"\x12SenderListsMessage\x12\x14\n" +
+	"\x05zones\x18\x01 \x03(\tR\x05zones\x12\x14\n" +
+	"\x05ports\x18\x02 \x03(\rR\x05ports\x12\x1a\n" +
+	"\bdeadline\x18\x03 \x01(\x03R\bdeadline\x12\x18\n" +
+	"\achecked\x18\x04 \x01(\x04R\achecked\x12\x16\n" +
+	"\x06listed\x18\x05 \x01(\x04R\x06listed\x12\x12\n" +
+	"\x04late\x18\x06 \x01(\x04R\x04late\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x04R\x06failed*,\n" +
 	"\aVerdict\x12\v\n" +
 	"\aWAITING\x10\x00\x12\t\n" +
 	"\x05ALLOW\x10\x01\x12\t\n" +
@@ -4180,7 +5206,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\tDirection\x12\a\n" +
 	"\x03OUT\x10\x00\x12\x06\n" +
 	"\x02IN\x10\x01\x12\b\n" +
-	"\x04BOTH\x10\x022\x88\f\n" +
+	"\x04BOTH\x10\x022\xab\x10\n" +
 	"\aSekisho\x124\n" +
 	"\x06Status\x12\x11.sekisho.v1.Empty\x1a\x17.sekisho.v1.StatusReply\x128\n" +
 	"\aSetMode\x12\x1a.sekisho.v1.SetModeRequest\x1a\x11.sekisho.v1.Empty\x12:\n" +
@@ -4207,7 +5233,19 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x11FollowConnections\x12\x11.sekisho.v1.Empty\x1a\x10.sekisho.v1.Flow0\x01\x12;\n" +
 	"\bActivity\x12\x1b.sekisho.v1.ActivityRequest\x1a\x10.sekisho.v1.Flow0\x01\x128\n" +
 	"\bPrograms\x12\x11.sekisho.v1.Empty\x1a\x17.sekisho.v1.SeenProgram0\x01\x12?\n" +
-	"\aExplain\x12\x1a.sekisho.v1.ExplainRequest\x1a\x18.sekisho.v1.ExplainReply\x120\n" +
+	"\aExplain\x12\x1a.sekisho.v1.ExplainRequest\x1a\x18.sekisho.v1.ExplainReply\x123\n" +
+	"\x05Lists\x12\x11.sekisho.v1.Empty\x1a\x15.sekisho.v1.ListState0\x01\x128\n" +
+	"\n" +
+	"KnownLists\x12\x11.sekisho.v1.Empty\x1a\x15.sekisho.v1.KnownList0\x01\x12:\n" +
+	"\bSaveList\x12\x1b.sekisho.v1.SaveListRequest\x1a\x11.sekisho.v1.Empty\x123\n" +
+	"\n" +
+	"RemoveList\x12\x12.sekisho.v1.ListID\x1a\x11.sekisho.v1.Empty\x12=\n" +
+	"\vUpdateLists\x12\x12.sekisho.v1.ListID\x1a\x18.sekisho.v1.ListProgress0\x01\x12>\n" +
+	"\n" +
+	"ImportList\x12\x1b.sekisho.v1.ImportListChunk\x1a\x11.sekisho.v1.Empty(\x01\x12;\n" +
+	"\tTestLists\x12\x18.sekisho.v1.ListQuestion\x1a\x14.sekisho.v1.ListHits\x12@\n" +
+	"\vSenderLists\x12\x11.sekisho.v1.Empty\x1a\x1e.sekisho.v1.SenderListsMessage\x12C\n" +
+	"\x0eSetSenderLists\x12\x1e.sekisho.v1.SenderListsMessage\x1a\x11.sekisho.v1.Empty\x120\n" +
 	"\x06Backup\x12\x11.sekisho.v1.Empty\x1a\x11.sekisho.v1.Chunk0\x01\x121\n" +
 	"\aRestore\x12\x11.sekisho.v1.Chunk\x1a\x11.sekisho.v1.Empty(\x01B\x1bZ\x19sekisho/app/api/sekishopbb\x06proto3"
 
@@ -4224,7 +5262,7 @@ func file_sekisho_proto_rawDescGZIP() []byte {
 }
 
 var file_sekisho_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_sekisho_proto_goTypes = []any{
 	(Verdict)(0),                 // 0: sekisho.v1.Verdict
 	(Direction)(0),               // 1: sekisho.v1.Direction
@@ -4277,8 +5315,21 @@ var file_sekisho_proto_goTypes = []any{
 	(*Step)(nil),                 // 48: sekisho.v1.Step
 	(*ExplainReply)(nil),         // 49: sekisho.v1.ExplainReply
 	(*Chunk)(nil),                // 50: sekisho.v1.Chunk
-	nil,                          // 51: sekisho.v1.LearnedBatch.SkippedEntry
-	nil,                          // 52: sekisho.v1.AcceptLearnedRequest.ChangedEntry
+	(*ListException)(nil),        // 51: sekisho.v1.ListException
+	(*List)(nil),                 // 52: sekisho.v1.List
+	(*SkippedLine)(nil),          // 53: sekisho.v1.SkippedLine
+	(*ListState)(nil),            // 54: sekisho.v1.ListState
+	(*KnownList)(nil),            // 55: sekisho.v1.KnownList
+	(*SaveListRequest)(nil),      // 56: sekisho.v1.SaveListRequest
+	(*ListID)(nil),               // 57: sekisho.v1.ListID
+	(*ListProgress)(nil),         // 58: sekisho.v1.ListProgress
+	(*ImportListChunk)(nil),      // 59: sekisho.v1.ImportListChunk
+	(*ListQuestion)(nil),         // 60: sekisho.v1.ListQuestion
+	(*ListHit)(nil),              // 61: sekisho.v1.ListHit
+	(*ListHits)(nil),             // 62: sekisho.v1.ListHits
+	(*SenderListsMessage)(nil),   // 63: sekisho.v1.SenderListsMessage
+	nil,                          // 64: sekisho.v1.LearnedBatch.SkippedEntry
+	nil,                          // 65: sekisho.v1.AcceptLearnedRequest.ChangedEntry
 }
 var file_sekisho_proto_depIdxs = []int32{
 	4,  // 0: sekisho.v1.Program.executable:type_name -> sekisho.v1.Executable
@@ -4324,69 +5375,93 @@ var file_sekisho_proto_depIdxs = []int32{
 	38, // 40: sekisho.v1.NetworksReply.networks:type_name -> sekisho.v1.Network
 	20, // 41: sekisho.v1.Proposal.rule:type_name -> sekisho.v1.Rule
 	41, // 42: sekisho.v1.LearnedBatch.proposals:type_name -> sekisho.v1.Proposal
-	51, // 43: sekisho.v1.LearnedBatch.skipped:type_name -> sekisho.v1.LearnedBatch.SkippedEntry
-	52, // 44: sekisho.v1.AcceptLearnedRequest.changed:type_name -> sekisho.v1.AcceptLearnedRequest.ChangedEntry
+	64, // 43: sekisho.v1.LearnedBatch.skipped:type_name -> sekisho.v1.LearnedBatch.SkippedEntry
+	65, // 44: sekisho.v1.AcceptLearnedRequest.changed:type_name -> sekisho.v1.AcceptLearnedRequest.ChangedEntry
 	1,  // 45: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
 	9,  // 46: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
 	48, // 47: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
-	20, // 48: sekisho.v1.AcceptLearnedRequest.ChangedEntry.value:type_name -> sekisho.v1.Rule
-	2,  // 49: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
-	45, // 50: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
-	2,  // 51: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
-	46, // 52: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
-	2,  // 53: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
-	22, // 54: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
-	22, // 55: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
-	24, // 56: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
-	23, // 57: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
-	25, // 58: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
-	2,  // 59: sekisho.v1.Sekisho.Networks:input_type -> sekisho.v1.Empty
-	40, // 60: sekisho.v1.Sekisho.NameNetwork:input_type -> sekisho.v1.NameNetworkRequest
-	2,  // 61: sekisho.v1.Sekisho.Learned:input_type -> sekisho.v1.Empty
-	43, // 62: sekisho.v1.Sekisho.AcceptLearned:input_type -> sekisho.v1.AcceptLearnedRequest
-	44, // 63: sekisho.v1.Sekisho.DropLearned:input_type -> sekisho.v1.DropLearnedRequest
-	2,  // 64: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
-	31, // 65: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
-	2,  // 66: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
-	2,  // 67: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
-	2,  // 68: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
-	2,  // 69: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
-	12, // 70: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
-	2,  // 71: sekisho.v1.Sekisho.Programs:input_type -> sekisho.v1.Empty
-	47, // 72: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
-	2,  // 73: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
-	50, // 74: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
-	37, // 75: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
-	2,  // 76: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
-	46, // 77: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
-	2,  // 78: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
-	21, // 79: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
-	20, // 80: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
-	20, // 81: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
-	2,  // 82: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
-	2,  // 83: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
-	26, // 84: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
-	39, // 85: sekisho.v1.Sekisho.Networks:output_type -> sekisho.v1.NetworksReply
-	2,  // 86: sekisho.v1.Sekisho.NameNetwork:output_type -> sekisho.v1.Empty
-	42, // 87: sekisho.v1.Sekisho.Learned:output_type -> sekisho.v1.LearnedBatch
-	21, // 88: sekisho.v1.Sekisho.AcceptLearned:output_type -> sekisho.v1.RuleBatch
-	2,  // 89: sekisho.v1.Sekisho.DropLearned:output_type -> sekisho.v1.Empty
-	30, // 90: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
-	32, // 91: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
-	33, // 92: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
-	33, // 93: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
-	11, // 94: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
-	10, // 95: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
-	10, // 96: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
-	15, // 97: sekisho.v1.Sekisho.Programs:output_type -> sekisho.v1.SeenProgram
-	49, // 98: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
-	50, // 99: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
-	2,  // 100: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
-	75, // [75:101] is the sub-list for method output_type
-	49, // [49:75] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	51, // 48: sekisho.v1.List.exceptions:type_name -> sekisho.v1.ListException
+	52, // 49: sekisho.v1.ListState.list:type_name -> sekisho.v1.List
+	53, // 50: sekisho.v1.ListState.first:type_name -> sekisho.v1.SkippedLine
+	52, // 51: sekisho.v1.KnownList.list:type_name -> sekisho.v1.List
+	52, // 52: sekisho.v1.SaveListRequest.list:type_name -> sekisho.v1.List
+	61, // 53: sekisho.v1.ListHits.hits:type_name -> sekisho.v1.ListHit
+	20, // 54: sekisho.v1.AcceptLearnedRequest.ChangedEntry.value:type_name -> sekisho.v1.Rule
+	2,  // 55: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
+	45, // 56: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
+	2,  // 57: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
+	46, // 58: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
+	2,  // 59: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
+	22, // 60: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
+	22, // 61: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
+	24, // 62: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
+	23, // 63: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
+	25, // 64: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
+	2,  // 65: sekisho.v1.Sekisho.Networks:input_type -> sekisho.v1.Empty
+	40, // 66: sekisho.v1.Sekisho.NameNetwork:input_type -> sekisho.v1.NameNetworkRequest
+	2,  // 67: sekisho.v1.Sekisho.Learned:input_type -> sekisho.v1.Empty
+	43, // 68: sekisho.v1.Sekisho.AcceptLearned:input_type -> sekisho.v1.AcceptLearnedRequest
+	44, // 69: sekisho.v1.Sekisho.DropLearned:input_type -> sekisho.v1.DropLearnedRequest
+	2,  // 70: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
+	31, // 71: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
+	2,  // 72: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
+	2,  // 73: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
+	2,  // 74: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
+	2,  // 75: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
+	12, // 76: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
+	2,  // 77: sekisho.v1.Sekisho.Programs:input_type -> sekisho.v1.Empty
+	47, // 78: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
+	2,  // 79: sekisho.v1.Sekisho.Lists:input_type -> sekisho.v1.Empty
+	2,  // 80: sekisho.v1.Sekisho.KnownLists:input_type -> sekisho.v1.Empty
+	56, // 81: sekisho.v1.Sekisho.SaveList:input_type -> sekisho.v1.SaveListRequest
+	57, // 82: sekisho.v1.Sekisho.RemoveList:input_type -> sekisho.v1.ListID
+	57, // 83: sekisho.v1.Sekisho.UpdateLists:input_type -> sekisho.v1.ListID
+	59, // 84: sekisho.v1.Sekisho.ImportList:input_type -> sekisho.v1.ImportListChunk
+	60, // 85: sekisho.v1.Sekisho.TestLists:input_type -> sekisho.v1.ListQuestion
+	2,  // 86: sekisho.v1.Sekisho.SenderLists:input_type -> sekisho.v1.Empty
+	63, // 87: sekisho.v1.Sekisho.SetSenderLists:input_type -> sekisho.v1.SenderListsMessage
+	2,  // 88: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
+	50, // 89: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
+	37, // 90: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
+	2,  // 91: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
+	46, // 92: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
+	2,  // 93: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
+	21, // 94: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
+	20, // 95: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
+	20, // 96: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
+	2,  // 97: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
+	2,  // 98: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
+	26, // 99: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
+	39, // 100: sekisho.v1.Sekisho.Networks:output_type -> sekisho.v1.NetworksReply
+	2,  // 101: sekisho.v1.Sekisho.NameNetwork:output_type -> sekisho.v1.Empty
+	42, // 102: sekisho.v1.Sekisho.Learned:output_type -> sekisho.v1.LearnedBatch
+	21, // 103: sekisho.v1.Sekisho.AcceptLearned:output_type -> sekisho.v1.RuleBatch
+	2,  // 104: sekisho.v1.Sekisho.DropLearned:output_type -> sekisho.v1.Empty
+	30, // 105: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
+	32, // 106: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
+	33, // 107: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
+	33, // 108: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
+	11, // 109: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
+	10, // 110: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
+	10, // 111: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
+	15, // 112: sekisho.v1.Sekisho.Programs:output_type -> sekisho.v1.SeenProgram
+	49, // 113: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
+	54, // 114: sekisho.v1.Sekisho.Lists:output_type -> sekisho.v1.ListState
+	55, // 115: sekisho.v1.Sekisho.KnownLists:output_type -> sekisho.v1.KnownList
+	2,  // 116: sekisho.v1.Sekisho.SaveList:output_type -> sekisho.v1.Empty
+	2,  // 117: sekisho.v1.Sekisho.RemoveList:output_type -> sekisho.v1.Empty
+	58, // 118: sekisho.v1.Sekisho.UpdateLists:output_type -> sekisho.v1.ListProgress
+	2,  // 119: sekisho.v1.Sekisho.ImportList:output_type -> sekisho.v1.Empty
+	62, // 120: sekisho.v1.Sekisho.TestLists:output_type -> sekisho.v1.ListHits
+	63, // 121: sekisho.v1.Sekisho.SenderLists:output_type -> sekisho.v1.SenderListsMessage
+	2,  // 122: sekisho.v1.Sekisho.SetSenderLists:output_type -> sekisho.v1.Empty
+	50, // 123: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
+	2,  // 124: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
+	90, // [90:125] is the sub-list for method output_type
+	55, // [55:90] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_sekisho_proto_init() }
@@ -4400,7 +5475,7 @@ func file_sekisho_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sekisho_proto_rawDesc), len(file_sekisho_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   51,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

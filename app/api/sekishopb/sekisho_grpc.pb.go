@@ -50,6 +50,15 @@ const (
 	Sekisho_Activity_FullMethodName          = "/sekisho.v1.Sekisho/Activity"
 	Sekisho_Programs_FullMethodName          = "/sekisho.v1.Sekisho/Programs"
 	Sekisho_Explain_FullMethodName           = "/sekisho.v1.Sekisho/Explain"
+	Sekisho_Lists_FullMethodName             = "/sekisho.v1.Sekisho/Lists"
+	Sekisho_KnownLists_FullMethodName        = "/sekisho.v1.Sekisho/KnownLists"
+	Sekisho_SaveList_FullMethodName          = "/sekisho.v1.Sekisho/SaveList"
+	Sekisho_RemoveList_FullMethodName        = "/sekisho.v1.Sekisho/RemoveList"
+	Sekisho_UpdateLists_FullMethodName       = "/sekisho.v1.Sekisho/UpdateLists"
+	Sekisho_ImportList_FullMethodName        = "/sekisho.v1.Sekisho/ImportList"
+	Sekisho_TestLists_FullMethodName         = "/sekisho.v1.Sekisho/TestLists"
+	Sekisho_SenderLists_FullMethodName       = "/sekisho.v1.Sekisho/SenderLists"
+	Sekisho_SetSenderLists_FullMethodName    = "/sekisho.v1.Sekisho/SetSenderLists"
 	Sekisho_Backup_FullMethodName            = "/sekisho.v1.Sekisho/Backup"
 	Sekisho_Restore_FullMethodName           = "/sekisho.v1.Sekisho/Restore"
 )
@@ -83,6 +92,15 @@ type SekishoClient interface {
 	Activity(ctx context.Context, in *ActivityRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Flow], error)
 	Programs(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SeenProgram], error)
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainReply, error)
+	Lists(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListState], error)
+	KnownLists(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[KnownList], error)
+	SaveList(ctx context.Context, in *SaveListRequest, opts ...grpc.CallOption) (*Empty, error)
+	RemoveList(ctx context.Context, in *ListID, opts ...grpc.CallOption) (*Empty, error)
+	UpdateLists(ctx context.Context, in *ListID, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListProgress], error)
+	ImportList(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportListChunk, Empty], error)
+	TestLists(ctx context.Context, in *ListQuestion, opts ...grpc.CallOption) (*ListHits, error)
+	SenderLists(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*SenderListsMessage, error)
+	SetSenderLists(ctx context.Context, in *SenderListsMessage, opts ...grpc.CallOption) (*Empty, error)
 	Backup(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error)
 	Restore(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Chunk, Empty], error)
 }
@@ -428,9 +446,129 @@ func (c *sekishoClient) Explain(ctx context.Context, in *ExplainRequest, opts ..
 	return out, nil
 }
 
+func (c *sekishoClient) Lists(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListState], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[11], Sekisho_Lists_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Empty, ListState]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_ListsClient = grpc.ServerStreamingClient[ListState]
+
+func (c *sekishoClient) KnownLists(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[KnownList], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[12], Sekisho_KnownLists_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[Empty, KnownList]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_KnownListsClient = grpc.ServerStreamingClient[KnownList]
+
+func (c *sekishoClient) SaveList(ctx context.Context, in *SaveListRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Sekisho_SaveList_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sekishoClient) RemoveList(ctx context.Context, in *ListID, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Sekisho_RemoveList_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sekishoClient) UpdateLists(ctx context.Context, in *ListID, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListProgress], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[13], Sekisho_UpdateLists_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListID, ListProgress]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_UpdateListsClient = grpc.ServerStreamingClient[ListProgress]
+
+func (c *sekishoClient) ImportList(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportListChunk, Empty], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[14], Sekisho_ImportList_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportListChunk, Empty]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_ImportListClient = grpc.ClientStreamingClient[ImportListChunk, Empty]
+
+func (c *sekishoClient) TestLists(ctx context.Context, in *ListQuestion, opts ...grpc.CallOption) (*ListHits, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListHits)
+	err := c.cc.Invoke(ctx, Sekisho_TestLists_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sekishoClient) SenderLists(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*SenderListsMessage, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SenderListsMessage)
+	err := c.cc.Invoke(ctx, Sekisho_SenderLists_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sekishoClient) SetSenderLists(ctx context.Context, in *SenderListsMessage, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Sekisho_SetSenderLists_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sekishoClient) Backup(ctx context.Context, in *Empty, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Chunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[11], Sekisho_Backup_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[15], Sekisho_Backup_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -449,7 +587,7 @@ type Sekisho_BackupClient = grpc.ServerStreamingClient[Chunk]
 
 func (c *sekishoClient) Restore(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Chunk, Empty], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[12], Sekisho_Restore_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Sekisho_ServiceDesc.Streams[16], Sekisho_Restore_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -489,6 +627,15 @@ type SekishoServer interface {
 	Activity(*ActivityRequest, grpc.ServerStreamingServer[Flow]) error
 	Programs(*Empty, grpc.ServerStreamingServer[SeenProgram]) error
 	Explain(context.Context, *ExplainRequest) (*ExplainReply, error)
+	Lists(*Empty, grpc.ServerStreamingServer[ListState]) error
+	KnownLists(*Empty, grpc.ServerStreamingServer[KnownList]) error
+	SaveList(context.Context, *SaveListRequest) (*Empty, error)
+	RemoveList(context.Context, *ListID) (*Empty, error)
+	UpdateLists(*ListID, grpc.ServerStreamingServer[ListProgress]) error
+	ImportList(grpc.ClientStreamingServer[ImportListChunk, Empty]) error
+	TestLists(context.Context, *ListQuestion) (*ListHits, error)
+	SenderLists(context.Context, *Empty) (*SenderListsMessage, error)
+	SetSenderLists(context.Context, *SenderListsMessage) (*Empty, error)
 	Backup(*Empty, grpc.ServerStreamingServer[Chunk]) error
 	Restore(grpc.ClientStreamingServer[Chunk, Empty]) error
 	mustEmbedUnimplementedSekishoServer()
@@ -572,6 +719,33 @@ func (UnimplementedSekishoServer) Programs(*Empty, grpc.ServerStreamingServer[Se
 }
 func (UnimplementedSekishoServer) Explain(context.Context, *ExplainRequest) (*ExplainReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedSekishoServer) Lists(*Empty, grpc.ServerStreamingServer[ListState]) error {
+	return status.Error(codes.Unimplemented, "method Lists not implemented")
+}
+func (UnimplementedSekishoServer) KnownLists(*Empty, grpc.ServerStreamingServer[KnownList]) error {
+	return status.Error(codes.Unimplemented, "method KnownLists not implemented")
+}
+func (UnimplementedSekishoServer) SaveList(context.Context, *SaveListRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method SaveList not implemented")
+}
+func (UnimplementedSekishoServer) RemoveList(context.Context, *ListID) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveList not implemented")
+}
+func (UnimplementedSekishoServer) UpdateLists(*ListID, grpc.ServerStreamingServer[ListProgress]) error {
+	return status.Error(codes.Unimplemented, "method UpdateLists not implemented")
+}
+func (UnimplementedSekishoServer) ImportList(grpc.ClientStreamingServer[ImportListChunk, Empty]) error {
+	return status.Error(codes.Unimplemented, "method ImportList not implemented")
+}
+func (UnimplementedSekishoServer) TestLists(context.Context, *ListQuestion) (*ListHits, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestLists not implemented")
+}
+func (UnimplementedSekishoServer) SenderLists(context.Context, *Empty) (*SenderListsMessage, error) {
+	return nil, status.Error(codes.Unimplemented, "method SenderLists not implemented")
+}
+func (UnimplementedSekishoServer) SetSenderLists(context.Context, *SenderListsMessage) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSenderLists not implemented")
 }
 func (UnimplementedSekishoServer) Backup(*Empty, grpc.ServerStreamingServer[Chunk]) error {
 	return status.Error(codes.Unimplemented, "method Backup not implemented")
@@ -951,6 +1125,136 @@ func _Sekisho_Explain_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Sekisho_Lists_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Empty)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SekishoServer).Lists(m, &grpc.GenericServerStream[Empty, ListState]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_ListsServer = grpc.ServerStreamingServer[ListState]
+
+func _Sekisho_KnownLists_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(Empty)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SekishoServer).KnownLists(m, &grpc.GenericServerStream[Empty, KnownList]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_KnownListsServer = grpc.ServerStreamingServer[KnownList]
+
+func _Sekisho_SaveList_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SaveListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).SaveList(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_SaveList_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).SaveList(ctx, req.(*SaveListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Sekisho_RemoveList_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListID)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).RemoveList(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_RemoveList_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).RemoveList(ctx, req.(*ListID))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Sekisho_UpdateLists_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListID)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SekishoServer).UpdateLists(m, &grpc.GenericServerStream[ListID, ListProgress]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_UpdateListsServer = grpc.ServerStreamingServer[ListProgress]
+
+func _Sekisho_ImportList_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(SekishoServer).ImportList(&grpc.GenericServerStream[ImportListChunk, Empty]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Sekisho_ImportListServer = grpc.ClientStreamingServer[ImportListChunk, Empty]
+
+func _Sekisho_TestLists_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListQuestion)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).TestLists(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_TestLists_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).TestLists(ctx, req.(*ListQuestion))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Sekisho_SenderLists_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).SenderLists(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_SenderLists_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).SenderLists(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Sekisho_SetSenderLists_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SenderListsMessage)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SekishoServer).SetSenderLists(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sekisho_SetSenderLists_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SekishoServer).SetSenderLists(ctx, req.(*SenderListsMessage))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Sekisho_Backup_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(Empty)
 	if err := stream.RecvMsg(m); err != nil {
@@ -1028,6 +1332,26 @@ var Sekisho_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Explain",
 			Handler:    _Sekisho_Explain_Handler,
 		},
+		{
+			MethodName: "SaveList",
+			Handler:    _Sekisho_SaveList_Handler,
+		},
+		{
+			MethodName: "RemoveList",
+			Handler:    _Sekisho_RemoveList_Handler,
+		},
+		{
+			MethodName: "TestLists",
+			Handler:    _Sekisho_TestLists_Handler,
+		},
+		{
+			MethodName: "SenderLists",
+			Handler:    _Sekisho_SenderLists_Handler,
+		},
+		{
+			MethodName: "SetSenderLists",
+			Handler:    _Sekisho_SetSenderLists_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -1084,6 +1408,26 @@ var Sekisho_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Programs",
 			Handler:       _Sekisho_Programs_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Lists",
+			Handler:       _Sekisho_Lists_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "KnownLists",
+			Handler:       _Sekisho_KnownLists_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "UpdateLists",
+			Handler:       _Sekisho_UpdateLists_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ImportList",
+			Handler:       _Sekisho_ImportList_Handler,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "Backup",

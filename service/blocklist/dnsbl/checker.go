@@ -168,6 +168,9 @@ func (c *Checker) Wants(port uint16) bool {
 	return len(s.Zones) > 0 && slices.Contains(s.Ports, port)
 }
 
+// Active says whether any port is Wanted.
+func (c *Checker) Active() bool { return len(c.settings.Load().Zones) > 0 }
+
 // Counters says what was done so far.
 func (c *Checker) Counters() Counters {
 	return Counters{c.checked.Load(), c.asked.Load(), c.listed.Load(), c.late.Load(), c.failed.Load(), c.overFull.Load()}
