@@ -83,10 +83,15 @@ type listedSender struct {
 // ListsChanged makes other lists, or other choices for them, take hold. It may be called
 // from any goroutine.
 func (e *Engine) ListsChanged() {
+	e.drain()
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	clear(e.senders.listed)
 	e.reconsider()
+	e.mu.Unlock()
+	e.drain() // what the kernel let begin up to now
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.endForbidden()
 }
 
 // onLists is what the lists say of f; what a machine says to itself is nobody's affair.
