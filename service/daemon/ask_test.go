@@ -25,7 +25,12 @@ type scene struct {
 
 func newScene(t testing.TB) *scene {
 	t.Helper()
-	l := lab.New(t)
+	return newSceneIn(t, lab.New(t))
+}
+
+// newSceneIn is newScene in a lab that was prepared.
+func newSceneIn(t testing.TB, l *lab.Lab) *scene {
+	t.Helper()
 	s := &scene{Lab: l, t: t, echo: l.Remote.ServeEcho(7)}
 	if err := l.Home.Sysctl("net/ipv4/ping_group_range", "0 2147483647"); err != nil {
 		t.Fatal(err)

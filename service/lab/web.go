@@ -15,6 +15,8 @@ type Web struct {
 	arrivals
 	// Page is the text of the page; set it before anybody asks.
 	Page string
+	// Files are what it has beside that, by their paths; set them before anybody asks.
+	Files map[string][]byte
 }
 
 // ServeWeb starts a web server without TLS on a port of the host. It ends with the lab.
@@ -23,7 +25,11 @@ func (h *Host) ServeWeb(port uint16) *Web {
 	w := &Web{Page: "Hello from " + h.Name + ".\n"}
 	server := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
-		Handler: http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		Handler: http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			if file, ok := w.Files[r.URL.Path]; ok {
+				_, _ = out.Write(file)
+				return
+			}
 			out.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			_, _ = out.Write([]byte(w.Page))
 		}),
