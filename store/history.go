@@ -180,6 +180,30 @@ func (s *Store) History(filter HistoryFilter, f func(flow.Flow) bool) error {
 	}
 }
 
+// Flow finds a flow of the history by its id. It looks through the keys alone.
+func (s *Store) Flow(id string) (f flow.Flow, found bool, err error) {
+	if id == "" || len(id) > maxID {
+		return f, false, nil
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		found = false // view may run this again
+		c := tx.Bucket([]byte(historyBucket)).Cursor()
+		for key, value := c.Last(); key != nil; key, value = c.Prev() {
+			if len(key) == 8+len(id) && string(key[8:]) == id {
+				var err error
+				f, err = decodeFlow(key, value)
+				found = err == nil
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return flow.Flow{}, false, fmt.Errorf("read history: %w", err)
+	}
+	return f, found, nil
+}
+
 // seekBefore goes to the last key before key; nil is the end.
 func seekBefore(c *bbolt.Cursor, key []byte) ([]byte, []byte) {
 	if key == nil {

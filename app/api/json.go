@@ -185,30 +185,6 @@ func ToStatusJSON(s Status) StatusJSON {
 	return j
 }
 
-// ExplanationJSON is what would be decided, and the steps that led there.
-type ExplanationJSON struct {
-	Verdict flow.Verdict `json:"verdict"`
-	By      *flow.By     `json:"by,omitempty"`
-	Steps   []StepJSON   `json:"steps"`
-}
-
-// StepJSON is one step of an explanation.
-type StepJSON struct {
-	What    string `json:"what"`
-	Matched bool   `json:"matched"`
-	Decided bool   `json:"decided"`
-	Why     string `json:"why"`
-}
-
-// ToExplanationJSON gives e its shape.
-func ToExplanationJSON(e Explanation) ExplanationJSON {
-	j := ExplanationJSON{Verdict: e.Decision.Verdict, By: toByJSON(e.Decision.By), Steps: []StepJSON{}}
-	for _, s := range e.Steps {
-		j.Steps = append(j.Steps, StepJSON(s))
-	}
-	return j
-}
-
 // SettingsJSON is the choices that are not rules.
 type SettingsJSON struct {
 	Deadline        Seconds  `json:"deadline_seconds"`

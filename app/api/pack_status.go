@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"sekisho/app/api/sekishopb"
-	"sekisho/app/flow"
 )
 
 // PackStatus writes s as a message.
@@ -125,53 +124,4 @@ func UnpackFilter(m *sekishopb.ActivityRequest) (ActivityFilter, error) {
 		Follow:  m.GetFollow(),
 		Limit:   int(m.GetLimit()),
 	}, err
-}
-
-// PackQuestion writes q as a message.
-func PackQuestion(q Question) *sekishopb.ExplainRequest {
-	return &sekishopb.ExplainRequest{
-		Program:   []byte(q.Program),
-		Script:    []byte(q.Script),
-		To:        text(q.To),
-		Port:      uint32(q.Port),
-		Protocol:  uint32(q.Protocol),
-		Direction: sekishopb.Direction(q.Direction),
-		User:      text(q.User),
-	}
-}
-
-// UnpackQuestion reads a message.
-func UnpackQuestion(m *sekishopb.ExplainRequest) (Question, error) {
-	q := Question{Program: string(m.GetProgram()), Script: string(m.GetScript()), To: m.GetTo(), User: m.GetUser()}
-	var err error
-	if q.Port, err = unpackPort(m.GetPort()); err != nil {
-		return Question{}, err
-	}
-	if q.Protocol, err = unpackProtocol(m.GetProtocol()); err != nil {
-		return Question{}, err
-	}
-	q.Direction, err = unpackDirection(m.GetDirection())
-	return q, err
-}
-
-// PackExplanation writes e as a message.
-func PackExplanation(e Explanation) *sekishopb.ExplainReply {
-	m := &sekishopb.ExplainReply{Decision: packDecision(e.Decision)}
-	for _, s := range e.Steps {
-		m.Steps = append(m.Steps, &sekishopb.Step{What: []byte(s.What), Matched: s.Matched, Decided: s.Decided, Why: []byte(s.Why)})
-	}
-	return m
-}
-
-// UnpackExplanation reads a message.
-func UnpackExplanation(m *sekishopb.ExplainReply) (Explanation, error) {
-	d, err := unpackDecision(m.GetDecision())
-	if err != nil {
-		return Explanation{}, err
-	}
-	e := Explanation{Decision: flow.Decision{Verdict: d.Verdict, By: d.By}}
-	for _, s := range m.GetSteps() {
-		e.Steps = append(e.Steps, Step{What: string(s.GetWhat()), Matched: s.GetMatched(), Decided: s.GetDecided(), Why: string(s.GetWhy())})
-	}
-	return e, nil
 }

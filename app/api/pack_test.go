@@ -300,14 +300,25 @@ func TestRoundTrip(t *testing.T) {
 				Program: anyBytes.Draw(t, "program"), Script: anyBytes.Draw(t, "script"), To: rapid.String().Draw(t, "to"), Port: rapid.Uint16().Draw(t, "port"),
 				Protocol:  flow.Protocol(rapid.Byte().Draw(t, "protocol")),
 				Direction: rapid.SampledFrom([]flow.Direction{flow.Out, flow.In}).Draw(t, "direction"), User: rapid.String().Draw(t, "user"),
+				Flow: rapid.String().Draw(t, "flow"), Live: rapid.Bool().Draw(t, "live"),
 			}
 			got, err := UnpackQuestion(wired(t, PackQuestion(want)))
 			same(t, got, err, want)
 		},
 		"explanation": func(t *rapid.T) {
-			want := Explanation{Decision: anyDecision.Draw(t, "decision")}
+			want := Explanation{Decision: anyDecision.Draw(t, "decision"), Outcome: Outcome(rapid.String().Draw(t, "outcome"))}
 			for range rapid.IntRange(0, 3).Draw(t, "steps") {
-				want.Steps = append(want.Steps, Step{What: anyBytes.Draw(t, "what"), Matched: rapid.Bool().Draw(t, "matched"), Decided: rapid.Bool().Draw(t, "decided"), Why: anyBytes.Draw(t, "why")})
+				want.Steps = append(want.Steps, anyStep.Draw(t, "step"))
+			}
+			if rapid.Bool().Draw(t, "culprit") {
+				want.Culprit = &Culprit{Step: anyStep.Draw(t, "culprit")}
+				for range rapid.IntRange(0, 3).Draw(t, "remedies") {
+					want.Culprit.Remedies = append(want.Culprit.Remedies, Remedy{Code: rapid.String().Draw(t, "code"), Values: drawValues(t), What: anyBytes.Draw(t, "what")})
+				}
+			}
+			if rapid.Bool().Draw(t, "past") {
+				f := anyFlow.Draw(t, "flow")
+				want.Flow = &f
 			}
 			got, err := UnpackExplanation(wired(t, PackExplanation(want)))
 			same(t, got, err, want)
@@ -315,6 +326,33 @@ func TestRoundTrip(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { rapid.Check(t, check) })
 	}
+}
+
+var anyStep = rapid.Custom(func(t *rapid.T) Step {
+	s := Step{
+		What: anyBytes.Draw(t, "what"), Matched: rapid.Bool().Draw(t, "matched"), Decided: rapid.Bool().Draw(t, "decided"), Why: anyBytes.Draw(t, "why"),
+		Part: Part(rapid.String().Draw(t, "part")), Code: rapid.String().Draw(t, "code"), Values: drawValues(t),
+		Outcome: Outcome(rapid.String().Draw(t, "outcome")), Author: rapid.String().Draw(t, "author"),
+		Rule: anyBytes.Draw(t, "rule"), Handle: rapid.Uint64().Draw(t, "handle"), To: rapid.String().Draw(t, "to"),
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "checks") {
+		s.Checks = append(s.Checks, Check{
+			Operand: rapid.String().Draw(t, "operand"), Matched: rapid.Bool().Draw(t, "matched"),
+			Has: anyBytes.Draw(t, "has"), Want: anyBytes.Draw(t, "want"), Why: anyBytes.Draw(t, "why"),
+		})
+	}
+	return s
+})
+
+func drawValues(t *rapid.T) map[string]string {
+	var v map[string]string
+	for range rapid.IntRange(0, 2).Draw(t, "values") {
+		if v == nil {
+			v = map[string]string{}
+		}
+		v[rapid.String().Draw(t, "key")] = anyBytes.Draw(t, "value")
+	}
+	return v
 }
 
 // Text that is no UTF-8 must not make a whole list impossible to send.

@@ -79,31 +79,6 @@ type Problem struct {
 	Do    string    `json:"do"`
 }
 
-// Step is one line of an explanation.
-type Step struct {
-	What    string // what looked: "mode", "preset loopback", "rule 12", …
-	Matched bool
-	Decided bool
-	Why     string // one plain sentence
-}
-
-// Explanation says what would be done with a flow, and why, step by step.
-type Explanation struct {
-	Decision flow.Decision
-	Steps    []Step
-}
-
-// Question is what explain is asked.
-type Question struct {
-	Program   string // path of the executable
-	Script    string
-	To        string // host name or address
-	Port      uint16
-	Protocol  flow.Protocol
-	Direction flow.Direction
-	User      string
-}
-
 // Settings are the choices that are not rules.
 type Settings struct {
 	Deadline    time.Duration // how long a flow waits for an answer; 1 s to 100 s

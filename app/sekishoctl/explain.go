@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 
@@ -18,13 +20,30 @@ func (c *ctl) explain() *cobra.Command {
 		to, protocol, direction string
 	)
 	cmd := &cobra.Command{
-		Use:   "explain --program PATH --to HOST[:PORT]",
-		Short: "Say what would be decided, and why, step by step",
+		Use:   "explain [CONNECTION-ID]",
+		Short: "Say what stops a connection, and why, step by step",
+		Long: `Says what Sekisho would decide about a connection, and what the rest of this computer
+does to it: whether the name is found, whether there is a route, whether another packet
+filter (ufw, firewalld, nft, iptables, …) stops it, who wrote that rule, and what would
+change it. With the id of a connection that there is or was (sekishoctl activity --json
+shows them) it says what decided it then, and what would be decided now.
+
+--live makes one attempt, which leaves this computer if nothing stops it, and tells by the
+kernel's own trace where its packets ended.`,
 		Example: `  sekishoctl explain --program /usr/bin/curl --to example.com:443
   sekishoctl explain --program curl --to '[2001:db8::1]:53' --protocol udp
-  sekishoctl explain --program /usr/sbin/sshd --to 192.0.2.7:22 --direction in`,
-		Args: takes(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  sekishoctl explain --program /usr/sbin/sshd --to 192.0.2.7:22 --direction in
+  sudo sekishoctl explain --program thunderbird --to mail.example.com:25 --live
+  sekishoctl explain k2v8x-17`,
+		Args: takes("[the ID of a connection]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if q.Program != "" || to != "" || q.Script != "" || q.User != "" {
+					return usagef("explain needs the ID of a connection, or --program and --to, not both")
+				}
+				q.Flow = args[0]
+				return c.explained(cmd.Context(), q)
+			}
 			if q.Program == "" || to == "" {
 				return usagef("explain needs --program PATH and --to HOST[:PORT]")
 			}
@@ -48,14 +67,10 @@ func (c *ctl) explain() *cobra.Command {
 					return err
 				}
 			}
-			e, err := c.service().Explain(cmd.Context(), q)
-			if err != nil {
-				return err
+			if q.User == "" && os.Geteuid() == 0 {
+				q.User = os.Getenv("SUDO_USER")
 			}
-			if c.json {
-				return c.printJSON(api.ToExplanationJSON(e))
-			}
-			return c.showExplanation(e)
+			return c.explained(cmd.Context(), q)
 		},
 	}
 	f := cmd.Flags()
@@ -64,32 +79,20 @@ func (c *ctl) explain() *cobra.Command {
 	f.StringVar(&to, "to", "", "the other end: a host name or address, and a port")
 	f.StringVar(&protocol, "protocol", "tcp", "tcp, udp, icmp, …")
 	f.StringVar(&direction, "direction", "out", "out (it connects) or in (it is reached: --to is by whom, and the program's own port)")
-	f.StringVar(&q.User, "user", "", "whose program it is (administrators may ask for others)")
+	f.StringVar(&q.User, "user", "", "whose program it is (default: yours, with sudo too; administrators may ask for others)")
+	f.BoolVar(&q.Live, "live", false, "make one attempt under the kernel's trace (administrators)")
 	return cmd
 }
 
-func (c *ctl) showExplanation(e api.Explanation) error {
-	verdict := map[flow.Verdict]string{flow.Allow: "It would be allowed", flow.Block: "It would be blocked", flow.Waiting: "You would be asked"}[e.Decision.Verdict]
-	if by := byWords(e.Decision.By); by != "" {
-		verdict += ", by " + by
-	}
-	c.printf("%s.\n\n", verdict)
-	t := c.table()
-	for _, s := range e.Steps {
-		mark := " "
-		switch {
-		case s.Decided:
-			mark = ">"
-		case s.Matched:
-			mark = "+"
-		}
-		t.row(mark+" "+word(s.What), word(s.Why))
-	}
-	if err := t.end(); err != nil {
+func (c *ctl) explained(ctx context.Context, q api.Question) error {
+	e, err := c.service().Explain(ctx, q)
+	if err != nil {
 		return err
 	}
-	c.printf("\n> decided   + fits, but did not decide\n")
-	return nil
+	if c.json {
+		return c.printJSON(api.ToExplanationJSON(e))
+	}
+	return c.showExplanation(e)
 }
 
 // splitHost reads HOST, HOST:PORT, ADDR, ADDR:PORT and [ADDR]:PORT.

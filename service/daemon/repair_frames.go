@@ -54,12 +54,12 @@ func (s *service) watchFrames(ctx context.Context) {
 			continue
 		}
 		known, looked = sockets, now
-		s.tellFrames(ctx, s.holders(sockets))
+		s.tellFrames(s.holders(sockets))
 	}
 }
 
-func (s *service) tellFrames(ctx context.Context, programs []string) {
-	programs = slices.DeleteFunc(programs, func(path string) bool { return s.anywhere(ctx, path) })
+func (s *service) tellFrames(programs []string) {
+	programs = slices.DeleteFunc(programs, s.anywhere)
 	if len(programs) == 0 {
 		s.engine.Solved("frames")
 		return
@@ -68,9 +68,9 @@ func (s *service) tellFrames(ctx context.Context, programs []string) {
 }
 
 // anywhere reports whether a program may connect anywhere: then frames are no more than it may.
-func (s *service) anywhere(ctx context.Context, path string) bool {
-	x, err := s.engine.Explain(ctx, api.Question{Program: path, To: "192.0.2.1", Port: 9, Protocol: flow.UDP, Direction: flow.Out})
-	return err == nil && x.Decision.Verdict == flow.Allow
+func (s *service) anywhere(path string) bool {
+	d, err := s.engine.Decides(api.Question{Program: path, To: "192.0.2.1", Port: 9, Protocol: flow.UDP, Direction: flow.Out})
+	return err == nil && d.Verdict == flow.Allow
 }
 
 // holders lists the programs in our scope that have one of these sockets open.

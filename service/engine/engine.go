@@ -18,7 +18,7 @@ import (
 	"sekisho/service/traffic"
 )
 
-// Config is what an Engine needs; every field but Lists, Senders, Clock and Recalled is
+// Config is what an Engine needs; every field but Lists, Senders, Clock, Recalled and Machine is
 // required.
 type Config struct {
 	Kernel    Kernel
@@ -44,6 +44,8 @@ type Config struct {
 	// Dropped is how many packets the queue lost.
 	Dropped  func() (uint64, error)
 	Recalled *Recalled // the rules, if they were read already
+	// Machine is what Explain looks at beside Sekisho; nil: nothing.
+	Machine Machine
 }
 
 // Engine decides. Make it with New.

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os/user"
@@ -13,18 +12,8 @@ import (
 	"sekisho/app/rule"
 )
 
-// Explain says what would be decided about a flow, and why, step by step.
-func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, error) {
-	f, err := asked(q)
-	if err != nil {
-		return api.Explanation{}, err
-	}
-	if !f.Process.IsFile() {
-		f.Process = processOf(f.Process.Path)
-	} else if exe, err := e.c.Kernel.Identify(f.Process.Path); err == nil {
-		f.Process.Executable = exe
-		f.Process = e.ofFile(e.withPackage(f.Process))
-	}
+// explainRules says what Sekisho itself would decide about a flow, step by step.
+func (e *Engine) explainRules(f flow.Flow) (api.Explanation, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var x api.Explanation
@@ -48,10 +37,9 @@ func (e *Engine) Explain(_ context.Context, q api.Question) (api.Explanation, er
 	}
 	for _, c := range e.set.Explain(e.query(&f), e.c.Clock()) {
 		if c.Won {
-			decided = step("rule "+c.Rule.ID, decidedBy(c.Rule), true, considered(c))
-			continue
+			x.Decision, decided = decidedBy(c.Rule), true
 		}
-		x.Steps = append(x.Steps, api.Step{What: "rule " + c.Rule.ID, Matched: c.Matched, Why: considered(c)})
+		x.Steps = append(x.Steps, stepOf(c))
 	}
 	if decided {
 		return x, nil
@@ -141,5 +129,8 @@ func considered(c rule.Consideration) string {
 	case c.Won:
 		return fmt.Sprintf("It matches and decides: %s (%s).", c.Rule.Action, strings.Join(yes, "; "))
 	}
-	return fmt.Sprintf("It matches, but a rule that is more specific by %s decides.", c.By)
+	if c.To == nil {
+		return "It matches."
+	}
+	return fmt.Sprintf("It matches, but rule %s wins by %s: %s there, %s here.", c.To.ID, c.By, c.Theirs, c.Ours)
 }

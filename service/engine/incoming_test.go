@@ -302,7 +302,7 @@ func TestExplainIncoming(t *testing.T) {
 	server := w.program("server")
 	r := w.rule(rule.Rule{Action: rule.Block, Direction: rule.In, Program: rule.Program{Path: server.Path}, Ports: []rule.PortRange{{From: 8000, To: 8000}}}, "")
 	ask := func(program, from string, port uint16) api.Explanation {
-		x, err := w.e.Explain(t.Context(), api.Question{Program: program, To: from, Port: port, Direction: flow.In})
+		x, err := w.e.Explain(t.Context(), api.Question{Asker: api.Asker{Admin: true}, Program: program, To: from, Port: port, Direction: flow.In})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,6 +75,8 @@ type Names interface {
 	Lookup(program string, addr netip.Addr, now time.Time) (string, bool)
 	// Chain is the aliases by which name led program to addr.
 	Chain(program string, addr netip.Addr, name string) []string
+	// Addrs are the addresses that program calls name now.
+	Addrs(program, name string, now time.Time) []netip.Addr
 }
 
 // Networks says by which network a flow goes. Its methods may be called from any goroutine
@@ -109,6 +111,8 @@ type Store interface {
 	// OpenFlows is the flows that were open when they were written last, by an earlier run.
 	OpenFlows() ([]flow.Flow, error)
 	History(since time.Time, program string, verdict flow.Verdict, limit int, f func(flow.Flow) bool) error
+	// Flow finds one in the history by its id.
+	Flow(id string) (flow.Flow, bool, error)
 	Backup(io.Writer) error
 	Restore(io.Reader) error
 }

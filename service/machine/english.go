@@ -52,6 +52,7 @@ var sentences = map[Code]string{
 	NameNoServer:  "No name server is set up in {file}.",
 	NameInvalid:   "{name} is not a host name.",
 	NameMulticast: "{name} is a name of the local network; whether a device there has it was not asked.",
+	NameNotAsked:  "The address of {name} is not known here, and no name server was asked.",
 
 	RouteFound:       "Packets to {to} leave by {interface}.",
 	RouteMissing:     "There is no route to {to}.",

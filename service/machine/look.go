@@ -41,14 +41,23 @@ const pathsMost = 8
 // Of f, the direction, the protocol, both ends and the process's user and cgroup count.
 // It needs CAP_NET_ADMIN.
 func (m *Machine) Look(ctx context.Context, f flow.Flow) (Report, error) {
-	var r Report
-	to := []netip.Addr{f.Remote.Addr}
-	if !f.Remote.Addr.IsValid() {
-		if r.Names, to = m.resolve(ctx, f.Remote.Name); len(to) == 0 {
-			r.conclude()
-			return r, ctx.Err()
-		}
+	if f.Remote.Addr.IsValid() {
+		return m.LookAt(ctx, f, f.Remote.Addr)
 	}
+	steps, to := m.Resolve(ctx, f.Remote.Name)
+	r := Report{Names: steps}
+	if len(to) == 0 {
+		r.conclude()
+		return r, ctx.Err()
+	}
+	at, err := m.LookAt(ctx, f, to...)
+	at.Names = steps
+	return at, err
+}
+
+// LookAt is Look for the addresses of the other end.
+func (m *Machine) LookAt(ctx context.Context, f flow.Flow, to ...netip.Addr) (Report, error) {
+	var r Report
 	w, err := openWays()
 	if err != nil {
 		return r, err

@@ -32,6 +32,7 @@ const (
 	NameInvalid  Code = "name-invalid"
 	// A name of the local network (mDNS), which no name server is asked for.
 	NameMulticast Code = "name-multicast"
+	NameNotAsked  Code = "name-not-asked" // ResolveHere knows no address
 
 	// Ways. Values: to, interface, gateway, source, table, rule, error.
 	RouteFound       Code = "route-found"

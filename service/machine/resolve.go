@@ -13,9 +13,20 @@ import (
 	"github.com/miekg/dns"
 )
 
-// resolve finds a name's addresses as the system's resolver does: the file of hosts, then
-// the name servers one after the other, under each of the search domains.
-func (m *Machine) resolve(ctx context.Context, name string) ([]Step, []netip.Addr) {
+// Resolve finds a name's addresses as the system's resolver does: the file of hosts, then
+// the name servers one after the other, under each of the search domains. Without any
+// address the last step says why.
+func (m *Machine) Resolve(ctx context.Context, name string) ([]Step, []netip.Addr) {
+	return m.resolve(ctx, name, true)
+}
+
+// ResolveHere is Resolve without asking anybody else: what others are asked is a way out of
+// this machine.
+func (m *Machine) ResolveHere(name string) ([]Step, []netip.Addr) {
+	return m.resolve(context.Background(), name, false)
+}
+
+func (m *Machine) resolve(ctx context.Context, name string, ask bool) ([]Step, []netip.Addr) {
 	values := func(more ...string) map[string]string {
 		v := map[string]string{"name": name}
 		for i := 0; i+1 < len(more); i += 2 {
@@ -36,6 +47,9 @@ func (m *Machine) resolve(ctx context.Context, name string) ([]Step, []netip.Add
 	}
 	if nss := or(m.NSSwitch, "/etc/nsswitch.conf"); isLocal(name) && asksNetwork(nss) {
 		return []Step{{Code: NameMulticast, Outcome: Perhaps, Values: values("file", nss)}}, nil
+	}
+	if !ask {
+		return []Step{{Code: NameNotAsked, Outcome: Passes, Values: values()}}, nil
 	}
 	file := or(m.Resolv, "/etc/resolv.conf")
 	c, err := dns.ClientConfigFromFile(file)

@@ -29,7 +29,7 @@ func (m *Machine) Try(ctx context.Context, f flow.Flow) (Report, error) {
 	}
 	if !f.Remote.Addr.IsValid() {
 		var to []netip.Addr
-		if r.Names, to = m.resolve(ctx, f.Remote.Name); len(to) == 0 {
+		if r.Names, to = m.Resolve(ctx, f.Remote.Name); len(to) == 0 {
 			r.conclude()
 			return r, ctx.Err()
 		}

@@ -79,6 +79,9 @@ func (p procfs) is(id flow.ProcessID) bool {
 	return ok && st.start == ticks(id.Start)
 }
 
+// Runs reports whether a process still runs. It may be called from any goroutine.
+func Runs(id flow.ProcessID) bool { return procfs("/proc").is(id) }
+
 // read is all that /proc tells of a process; false if it is gone or has no program.
 // The image has no Executable: a link in /proc is no proof of identity.
 func (p procfs) read(id flow.ProcessID) (reading, bool) {

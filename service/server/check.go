@@ -129,6 +129,9 @@ func checkQuestion(q api.Question) error {
 	if len(q.User) > maxUser || !utf8.ValidString(q.User) {
 		return api.Errorf(api.BadRequest, "that is no name of an account")
 	}
+	if q.Flow != "" {
+		return checkID("connection", q.Flow)
+	}
 	return checkHost(q.To)
 }
 

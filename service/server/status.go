@@ -55,7 +55,8 @@ func (s *Server) SetSettings(ctx context.Context, q *sekishopb.SettingsMessage) 
 	return &sekishopb.Empty{}, nil
 }
 
-// Explain answers others about themselves alone.
+// Explain answers others about themselves alone, and makes attempts for administrators. The
+// backend leaves out what is not the asker's to see.
 func (s *Server) Explain(ctx context.Context, q *sekishopb.ExplainRequest) (*sekishopb.ExplainReply, error) {
 	question, err := api.UnpackQuestion(q)
 	if err != nil {
@@ -64,7 +65,12 @@ func (s *Server) Explain(ctx context.Context, q *sekishopb.ExplainRequest) (*sek
 	if err := checkQuestion(question); err != nil {
 		return nil, err
 	}
-	if p := caller(ctx); !p.Admin {
+	p := caller(ctx)
+	question.Asker = api.Asker{UID: p.UID, Admin: p.Admin}
+	if !p.Admin {
+		if question.Live {
+			return nil, api.Errorf(api.NotPermitted, "an attempt under the kernel's trace is for administrators; leave out --live, or use sudo")
+		}
 		if question.User == "" {
 			question.User = p.User
 		}

@@ -3595,6 +3595,8 @@ type ExplainRequest struct {
 	Protocol      uint32                 `protobuf:"varint,5,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	Direction     Direction              `protobuf:"varint,6,opt,name=direction,proto3,enum=sekisho.v1.Direction" json:"direction,omitempty"`
 	User          string                 `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
+	Flow          string                 `protobuf:"bytes,8,opt,name=flow,proto3" json:"flow,omitempty"`
+	Live          bool                   `protobuf:"varint,9,opt,name=live,proto3" json:"live,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3678,12 +3680,35 @@ func (x *ExplainRequest) GetUser() string {
 	return ""
 }
 
+func (x *ExplainRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetLive() bool {
+	if x != nil {
+		return x.Live
+	}
+	return false
+}
+
 type Step struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	What          []byte                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
 	Matched       bool                   `protobuf:"varint,2,opt,name=matched,proto3" json:"matched,omitempty"`
 	Decided       bool                   `protobuf:"varint,3,opt,name=decided,proto3" json:"decided,omitempty"`
 	Why           []byte                 `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	Part          string                 `protobuf:"bytes,5,opt,name=part,proto3" json:"part,omitempty"`
+	Code          string                 `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	Values        map[string][]byte      `protobuf:"bytes,7,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Checks        []*Check               `protobuf:"bytes,8,rep,name=checks,proto3" json:"checks,omitempty"`
+	Outcome       string                 `protobuf:"bytes,9,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Author        string                 `protobuf:"bytes,10,opt,name=author,proto3" json:"author,omitempty"`
+	Rule          []byte                 `protobuf:"bytes,11,opt,name=rule,proto3" json:"rule,omitempty"`
+	Handle        uint64                 `protobuf:"varint,12,opt,name=handle,proto3" json:"handle,omitempty"`
+	To            string                 `protobuf:"bytes,13,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3746,17 +3771,271 @@ func (x *Step) GetWhy() []byte {
 	return nil
 }
 
+func (x *Step) GetPart() string {
+	if x != nil {
+		return x.Part
+	}
+	return ""
+}
+
+func (x *Step) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Step) GetValues() map[string][]byte {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Step) GetChecks() []*Check {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+func (x *Step) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Step) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Step) GetRule() []byte {
+	if x != nil {
+		return x.Rule
+	}
+	return nil
+}
+
+func (x *Step) GetHandle() uint64 {
+	if x != nil {
+		return x.Handle
+	}
+	return 0
+}
+
+func (x *Step) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+type Check struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operand       string                 `protobuf:"bytes,1,opt,name=operand,proto3" json:"operand,omitempty"`
+	Matched       bool                   `protobuf:"varint,2,opt,name=matched,proto3" json:"matched,omitempty"`
+	Has           []byte                 `protobuf:"bytes,3,opt,name=has,proto3" json:"has,omitempty"`
+	Want          []byte                 `protobuf:"bytes,4,opt,name=want,proto3" json:"want,omitempty"`
+	Why           []byte                 `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Check) Reset() {
+	*x = Check{}
+	mi := &file_sekisho_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Check) ProtoMessage() {}
+
+func (x *Check) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Check.ProtoReflect.Descriptor instead.
+func (*Check) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Check) GetOperand() string {
+	if x != nil {
+		return x.Operand
+	}
+	return ""
+}
+
+func (x *Check) GetMatched() bool {
+	if x != nil {
+		return x.Matched
+	}
+	return false
+}
+
+func (x *Check) GetHas() []byte {
+	if x != nil {
+		return x.Has
+	}
+	return nil
+}
+
+func (x *Check) GetWant() []byte {
+	if x != nil {
+		return x.Want
+	}
+	return nil
+}
+
+func (x *Check) GetWhy() []byte {
+	if x != nil {
+		return x.Why
+	}
+	return nil
+}
+
+type Remedy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Values        map[string][]byte      `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	What          []byte                 `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Remedy) Reset() {
+	*x = Remedy{}
+	mi := &file_sekisho_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Remedy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Remedy) ProtoMessage() {}
+
+func (x *Remedy) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
+func (*Remedy) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *Remedy) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Remedy) GetValues() map[string][]byte {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Remedy) GetWhat() []byte {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+type Culprit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          *Step                  `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	Remedies      []*Remedy              `protobuf:"bytes,2,rep,name=remedies,proto3" json:"remedies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Culprit) Reset() {
+	*x = Culprit{}
+	mi := &file_sekisho_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Culprit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Culprit) ProtoMessage() {}
+
+func (x *Culprit) ProtoReflect() protoreflect.Message {
+	mi := &file_sekisho_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Culprit.ProtoReflect.Descriptor instead.
+func (*Culprit) Descriptor() ([]byte, []int) {
+	return file_sekisho_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Culprit) GetStep() *Step {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *Culprit) GetRemedies() []*Remedy {
+	if x != nil {
+		return x.Remedies
+	}
+	return nil
+}
+
 type ExplainReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Decision      *Decision              `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
 	Steps         []*Step                `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	Outcome       string                 `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Culprit       *Culprit               `protobuf:"bytes,4,opt,name=culprit,proto3" json:"culprit,omitempty"`
+	Flow          *Flow                  `protobuf:"bytes,5,opt,name=flow,proto3" json:"flow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainReply) Reset() {
 	*x = ExplainReply{}
-	mi := &file_sekisho_proto_msgTypes[47]
+	mi := &file_sekisho_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3768,7 +4047,7 @@ func (x *ExplainReply) String() string {
 func (*ExplainReply) ProtoMessage() {}
 
 func (x *ExplainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[47]
+	mi := &file_sekisho_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3781,7 +4060,7 @@ func (x *ExplainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainReply.ProtoReflect.Descriptor instead.
 func (*ExplainReply) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{47}
+	return file_sekisho_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ExplainReply) GetDecision() *Decision {
@@ -3798,6 +4077,27 @@ func (x *ExplainReply) GetSteps() []*Step {
 	return nil
 }
 
+func (x *ExplainReply) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *ExplainReply) GetCulprit() *Culprit {
+	if x != nil {
+		return x.Culprit
+	}
+	return nil
+}
+
+func (x *ExplainReply) GetFlow() *Flow {
+	if x != nil {
+		return x.Flow
+	}
+	return nil
+}
+
 type Chunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Content       []byte                 `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
@@ -3807,7 +4107,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_sekisho_proto_msgTypes[48]
+	mi := &file_sekisho_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3819,7 +4119,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[48]
+	mi := &file_sekisho_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3832,7 +4132,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{48}
+	return file_sekisho_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Chunk) GetContent() []byte {
@@ -3852,7 +4152,7 @@ type ListException struct {
 
 func (x *ListException) Reset() {
 	*x = ListException{}
-	mi := &file_sekisho_proto_msgTypes[49]
+	mi := &file_sekisho_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3864,7 +4164,7 @@ func (x *ListException) String() string {
 func (*ListException) ProtoMessage() {}
 
 func (x *ListException) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[49]
+	mi := &file_sekisho_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3877,7 +4177,7 @@ func (x *ListException) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListException.ProtoReflect.Descriptor instead.
 func (*ListException) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{49}
+	return file_sekisho_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListException) GetProgram() []byte {
@@ -3912,7 +4212,7 @@ type List struct {
 
 func (x *List) Reset() {
 	*x = List{}
-	mi := &file_sekisho_proto_msgTypes[50]
+	mi := &file_sekisho_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3924,7 +4224,7 @@ func (x *List) String() string {
 func (*List) ProtoMessage() {}
 
 func (x *List) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[50]
+	mi := &file_sekisho_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3937,7 +4237,7 @@ func (x *List) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use List.ProtoReflect.Descriptor instead.
 func (*List) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{50}
+	return file_sekisho_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *List) GetId() string {
@@ -4021,7 +4321,7 @@ type SkippedLine struct {
 
 func (x *SkippedLine) Reset() {
 	*x = SkippedLine{}
-	mi := &file_sekisho_proto_msgTypes[51]
+	mi := &file_sekisho_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4033,7 +4333,7 @@ func (x *SkippedLine) String() string {
 func (*SkippedLine) ProtoMessage() {}
 
 func (x *SkippedLine) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[51]
+	mi := &file_sekisho_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4046,7 +4346,7 @@ func (x *SkippedLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkippedLine.ProtoReflect.Descriptor instead.
 func (*SkippedLine) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{51}
+	return file_sekisho_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SkippedLine) GetLine() int32 {
@@ -4094,7 +4394,7 @@ type ListState struct {
 
 func (x *ListState) Reset() {
 	*x = ListState{}
-	mi := &file_sekisho_proto_msgTypes[52]
+	mi := &file_sekisho_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4106,7 +4406,7 @@ func (x *ListState) String() string {
 func (*ListState) ProtoMessage() {}
 
 func (x *ListState) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[52]
+	mi := &file_sekisho_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4119,7 +4419,7 @@ func (x *ListState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListState.ProtoReflect.Descriptor instead.
 func (*ListState) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{52}
+	return file_sekisho_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListState) GetList() *List {
@@ -4247,7 +4547,7 @@ type KnownList struct {
 
 func (x *KnownList) Reset() {
 	*x = KnownList{}
-	mi := &file_sekisho_proto_msgTypes[53]
+	mi := &file_sekisho_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4259,7 +4559,7 @@ func (x *KnownList) String() string {
 func (*KnownList) ProtoMessage() {}
 
 func (x *KnownList) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[53]
+	mi := &file_sekisho_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4272,7 +4572,7 @@ func (x *KnownList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KnownList.ProtoReflect.Descriptor instead.
 func (*KnownList) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{53}
+	return file_sekisho_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *KnownList) GetList() *List {
@@ -4320,7 +4620,7 @@ type SaveListRequest struct {
 
 func (x *SaveListRequest) Reset() {
 	*x = SaveListRequest{}
-	mi := &file_sekisho_proto_msgTypes[54]
+	mi := &file_sekisho_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4332,7 +4632,7 @@ func (x *SaveListRequest) String() string {
 func (*SaveListRequest) ProtoMessage() {}
 
 func (x *SaveListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[54]
+	mi := &file_sekisho_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4345,7 +4645,7 @@ func (x *SaveListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveListRequest.ProtoReflect.Descriptor instead.
 func (*SaveListRequest) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{54}
+	return file_sekisho_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SaveListRequest) GetList() *List {
@@ -4371,7 +4671,7 @@ type ListID struct {
 
 func (x *ListID) Reset() {
 	*x = ListID{}
-	mi := &file_sekisho_proto_msgTypes[55]
+	mi := &file_sekisho_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4383,7 +4683,7 @@ func (x *ListID) String() string {
 func (*ListID) ProtoMessage() {}
 
 func (x *ListID) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[55]
+	mi := &file_sekisho_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4396,7 +4696,7 @@ func (x *ListID) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListID.ProtoReflect.Descriptor instead.
 func (*ListID) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{55}
+	return file_sekisho_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListID) GetId() string {
@@ -4418,7 +4718,7 @@ type ListProgress struct {
 
 func (x *ListProgress) Reset() {
 	*x = ListProgress{}
-	mi := &file_sekisho_proto_msgTypes[56]
+	mi := &file_sekisho_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4430,7 +4730,7 @@ func (x *ListProgress) String() string {
 func (*ListProgress) ProtoMessage() {}
 
 func (x *ListProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[56]
+	mi := &file_sekisho_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4443,7 +4743,7 @@ func (x *ListProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProgress.ProtoReflect.Descriptor instead.
 func (*ListProgress) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{56}
+	return file_sekisho_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListProgress) GetList() string {
@@ -4484,7 +4784,7 @@ type ImportListChunk struct {
 
 func (x *ImportListChunk) Reset() {
 	*x = ImportListChunk{}
-	mi := &file_sekisho_proto_msgTypes[57]
+	mi := &file_sekisho_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4496,7 +4796,7 @@ func (x *ImportListChunk) String() string {
 func (*ImportListChunk) ProtoMessage() {}
 
 func (x *ImportListChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[57]
+	mi := &file_sekisho_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4509,7 +4809,7 @@ func (x *ImportListChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportListChunk.ProtoReflect.Descriptor instead.
 func (*ImportListChunk) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{57}
+	return file_sekisho_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ImportListChunk) GetId() string {
@@ -4535,7 +4835,7 @@ type ListQuestion struct {
 
 func (x *ListQuestion) Reset() {
 	*x = ListQuestion{}
-	mi := &file_sekisho_proto_msgTypes[58]
+	mi := &file_sekisho_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4547,7 +4847,7 @@ func (x *ListQuestion) String() string {
 func (*ListQuestion) ProtoMessage() {}
 
 func (x *ListQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[58]
+	mi := &file_sekisho_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4560,7 +4860,7 @@ func (x *ListQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuestion.ProtoReflect.Descriptor instead.
 func (*ListQuestion) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{58}
+	return file_sekisho_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListQuestion) GetWhat() string {
@@ -4584,7 +4884,7 @@ type ListHit struct {
 
 func (x *ListHit) Reset() {
 	*x = ListHit{}
-	mi := &file_sekisho_proto_msgTypes[59]
+	mi := &file_sekisho_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4596,7 +4896,7 @@ func (x *ListHit) String() string {
 func (*ListHit) ProtoMessage() {}
 
 func (x *ListHit) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[59]
+	mi := &file_sekisho_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4609,7 +4909,7 @@ func (x *ListHit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHit.ProtoReflect.Descriptor instead.
 func (*ListHit) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{59}
+	return file_sekisho_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListHit) GetList() string {
@@ -4663,7 +4963,7 @@ type ListHits struct {
 
 func (x *ListHits) Reset() {
 	*x = ListHits{}
-	mi := &file_sekisho_proto_msgTypes[60]
+	mi := &file_sekisho_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4675,7 +4975,7 @@ func (x *ListHits) String() string {
 func (*ListHits) ProtoMessage() {}
 
 func (x *ListHits) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[60]
+	mi := &file_sekisho_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4688,7 +4988,7 @@ func (x *ListHits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHits.ProtoReflect.Descriptor instead.
 func (*ListHits) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{60}
+	return file_sekisho_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListHits) GetHits() []*ListHit {
@@ -4713,7 +5013,7 @@ type SenderListsMessage struct {
 
 func (x *SenderListsMessage) Reset() {
 	*x = SenderListsMessage{}
-	mi := &file_sekisho_proto_msgTypes[61]
+	mi := &file_sekisho_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4725,7 +5025,7 @@ func (x *SenderListsMessage) String() string {
 func (*SenderListsMessage) ProtoMessage() {}
 
 func (x *SenderListsMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_sekisho_proto_msgTypes[61]
+	mi := &file_sekisho_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4738,7 +5038,7 @@ func (x *SenderListsMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SenderListsMessage.ProtoReflect.Descriptor instead.
 func (*SenderListsMessage) Descriptor() ([]byte, []int) {
-	return file_sekisho_proto_rawDescGZIP(), []int{61}
+	return file_sekisho_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *SenderListsMessage) GetZones() []string {
@@ -5102,7 +5402,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"unattended\x12!\n" +
 	"\fwhen_stopped\x18\x03 \x01(\tR\vwhenStopped\x12)\n" +
 	"\x10disabled_presets\x18\x04 \x03(\tR\x0fdisabledPresets\x12\x14\n" +
-	"\x05trust\x18\x14 \x01(\bR\x05trust\"\xcb\x01\n" +
+	"\x05trust\x18\x14 \x01(\bR\x05trust\"\xf3\x01\n" +
 	"\x0eExplainRequest\x12\x18\n" +
 	"\aprogram\x18\x01 \x01(\fR\aprogram\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\fR\x06script\x12\x0e\n" +
@@ -5110,15 +5410,49 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x04port\x18\x04 \x01(\rR\x04port\x12\x1a\n" +
 	"\bprotocol\x18\x05 \x01(\rR\bprotocol\x123\n" +
 	"\tdirection\x18\x06 \x01(\x0e2\x15.sekisho.v1.DirectionR\tdirection\x12\x12\n" +
-	"\x04user\x18\a \x01(\tR\x04user\"`\n" +
+	"\x04user\x18\a \x01(\tR\x04user\x12\x12\n" +
+	"\x04flow\x18\b \x01(\tR\x04flow\x12\x12\n" +
+	"\x04live\x18\t \x01(\bR\x04live\"\x92\x03\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\fR\x04what\x12\x18\n" +
 	"\amatched\x18\x02 \x01(\bR\amatched\x12\x18\n" +
 	"\adecided\x18\x03 \x01(\bR\adecided\x12\x10\n" +
-	"\x03why\x18\x04 \x01(\fR\x03why\"h\n" +
+	"\x03why\x18\x04 \x01(\fR\x03why\x12\x12\n" +
+	"\x04part\x18\x05 \x01(\tR\x04part\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\tR\x04code\x124\n" +
+	"\x06values\x18\a \x03(\v2\x1c.sekisho.v1.Step.ValuesEntryR\x06values\x12)\n" +
+	"\x06checks\x18\b \x03(\v2\x11.sekisho.v1.CheckR\x06checks\x12\x18\n" +
+	"\aoutcome\x18\t \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06author\x18\n" +
+	" \x01(\tR\x06author\x12\x12\n" +
+	"\x04rule\x18\v \x01(\fR\x04rule\x12\x16\n" +
+	"\x06handle\x18\f \x01(\x04R\x06handle\x12\x0e\n" +
+	"\x02to\x18\r \x01(\tR\x02to\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"s\n" +
+	"\x05Check\x12\x18\n" +
+	"\aoperand\x18\x01 \x01(\tR\aoperand\x12\x18\n" +
+	"\amatched\x18\x02 \x01(\bR\amatched\x12\x10\n" +
+	"\x03has\x18\x03 \x01(\fR\x03has\x12\x12\n" +
+	"\x04want\x18\x04 \x01(\fR\x04want\x12\x10\n" +
+	"\x03why\x18\x05 \x01(\fR\x03why\"\xa3\x01\n" +
+	"\x06Remedy\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x126\n" +
+	"\x06values\x18\x02 \x03(\v2\x1e.sekisho.v1.Remedy.ValuesEntryR\x06values\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\fR\x04what\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"_\n" +
+	"\aCulprit\x12$\n" +
+	"\x04step\x18\x01 \x01(\v2\x10.sekisho.v1.StepR\x04step\x12.\n" +
+	"\bremedies\x18\x02 \x03(\v2\x12.sekisho.v1.RemedyR\bremedies\"\xd7\x01\n" +
 	"\fExplainReply\x120\n" +
 	"\bdecision\x18\x01 \x01(\v2\x14.sekisho.v1.DecisionR\bdecision\x12&\n" +
-	"\x05steps\x18\x02 \x03(\v2\x10.sekisho.v1.StepR\x05steps\"!\n" +
+	"\x05steps\x18\x02 \x03(\v2\x10.sekisho.v1.StepR\x05steps\x12\x18\n" +
+	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12-\n" +
+	"\aculprit\x18\x04 \x01(\v2\x13.sekisho.v1.CulpritR\aculprit\x12$\n" +
+	"\x04flow\x18\x05 \x01(\v2\x10.sekisho.v1.FlowR\x04flow\"!\n" +
 	"\x05Chunk\x12\x18\n" +
 	"\acontent\x18\x01 \x01(\fR\acontent\"?\n" +
 	"\rListException\x12\x18\n" +
@@ -5262,7 +5596,7 @@ func file_sekisho_proto_rawDescGZIP() []byte {
 }
 
 var file_sekisho_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_sekisho_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_sekisho_proto_goTypes = []any{
 	(Verdict)(0),                 // 0: sekisho.v1.Verdict
 	(Direction)(0),               // 1: sekisho.v1.Direction
@@ -5313,23 +5647,28 @@ var file_sekisho_proto_goTypes = []any{
 	(*SettingsMessage)(nil),      // 46: sekisho.v1.SettingsMessage
 	(*ExplainRequest)(nil),       // 47: sekisho.v1.ExplainRequest
 	(*Step)(nil),                 // 48: sekisho.v1.Step
-	(*ExplainReply)(nil),         // 49: sekisho.v1.ExplainReply
-	(*Chunk)(nil),                // 50: sekisho.v1.Chunk
-	(*ListException)(nil),        // 51: sekisho.v1.ListException
-	(*List)(nil),                 // 52: sekisho.v1.List
-	(*SkippedLine)(nil),          // 53: sekisho.v1.SkippedLine
-	(*ListState)(nil),            // 54: sekisho.v1.ListState
-	(*KnownList)(nil),            // 55: sekisho.v1.KnownList
-	(*SaveListRequest)(nil),      // 56: sekisho.v1.SaveListRequest
-	(*ListID)(nil),               // 57: sekisho.v1.ListID
-	(*ListProgress)(nil),         // 58: sekisho.v1.ListProgress
-	(*ImportListChunk)(nil),      // 59: sekisho.v1.ImportListChunk
-	(*ListQuestion)(nil),         // 60: sekisho.v1.ListQuestion
-	(*ListHit)(nil),              // 61: sekisho.v1.ListHit
-	(*ListHits)(nil),             // 62: sekisho.v1.ListHits
-	(*SenderListsMessage)(nil),   // 63: sekisho.v1.SenderListsMessage
-	nil,                          // 64: sekisho.v1.LearnedBatch.SkippedEntry
-	nil,                          // 65: sekisho.v1.AcceptLearnedRequest.ChangedEntry
+	(*Check)(nil),                // 49: sekisho.v1.Check
+	(*Remedy)(nil),               // 50: sekisho.v1.Remedy
+	(*Culprit)(nil),              // 51: sekisho.v1.Culprit
+	(*ExplainReply)(nil),         // 52: sekisho.v1.ExplainReply
+	(*Chunk)(nil),                // 53: sekisho.v1.Chunk
+	(*ListException)(nil),        // 54: sekisho.v1.ListException
+	(*List)(nil),                 // 55: sekisho.v1.List
+	(*SkippedLine)(nil),          // 56: sekisho.v1.SkippedLine
+	(*ListState)(nil),            // 57: sekisho.v1.ListState
+	(*KnownList)(nil),            // 58: sekisho.v1.KnownList
+	(*SaveListRequest)(nil),      // 59: sekisho.v1.SaveListRequest
+	(*ListID)(nil),               // 60: sekisho.v1.ListID
+	(*ListProgress)(nil),         // 61: sekisho.v1.ListProgress
+	(*ImportListChunk)(nil),      // 62: sekisho.v1.ImportListChunk
+	(*ListQuestion)(nil),         // 63: sekisho.v1.ListQuestion
+	(*ListHit)(nil),              // 64: sekisho.v1.ListHit
+	(*ListHits)(nil),             // 65: sekisho.v1.ListHits
+	(*SenderListsMessage)(nil),   // 66: sekisho.v1.SenderListsMessage
+	nil,                          // 67: sekisho.v1.LearnedBatch.SkippedEntry
+	nil,                          // 68: sekisho.v1.AcceptLearnedRequest.ChangedEntry
+	nil,                          // 69: sekisho.v1.Step.ValuesEntry
+	nil,                          // 70: sekisho.v1.Remedy.ValuesEntry
 }
 var file_sekisho_proto_depIdxs = []int32{
 	4,  // 0: sekisho.v1.Program.executable:type_name -> sekisho.v1.Executable
@@ -5375,93 +5714,100 @@ var file_sekisho_proto_depIdxs = []int32{
 	38, // 40: sekisho.v1.NetworksReply.networks:type_name -> sekisho.v1.Network
 	20, // 41: sekisho.v1.Proposal.rule:type_name -> sekisho.v1.Rule
 	41, // 42: sekisho.v1.LearnedBatch.proposals:type_name -> sekisho.v1.Proposal
-	64, // 43: sekisho.v1.LearnedBatch.skipped:type_name -> sekisho.v1.LearnedBatch.SkippedEntry
-	65, // 44: sekisho.v1.AcceptLearnedRequest.changed:type_name -> sekisho.v1.AcceptLearnedRequest.ChangedEntry
+	67, // 43: sekisho.v1.LearnedBatch.skipped:type_name -> sekisho.v1.LearnedBatch.SkippedEntry
+	68, // 44: sekisho.v1.AcceptLearnedRequest.changed:type_name -> sekisho.v1.AcceptLearnedRequest.ChangedEntry
 	1,  // 45: sekisho.v1.ExplainRequest.direction:type_name -> sekisho.v1.Direction
-	9,  // 46: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
-	48, // 47: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
-	51, // 48: sekisho.v1.List.exceptions:type_name -> sekisho.v1.ListException
-	52, // 49: sekisho.v1.ListState.list:type_name -> sekisho.v1.List
-	53, // 50: sekisho.v1.ListState.first:type_name -> sekisho.v1.SkippedLine
-	52, // 51: sekisho.v1.KnownList.list:type_name -> sekisho.v1.List
-	52, // 52: sekisho.v1.SaveListRequest.list:type_name -> sekisho.v1.List
-	61, // 53: sekisho.v1.ListHits.hits:type_name -> sekisho.v1.ListHit
-	20, // 54: sekisho.v1.AcceptLearnedRequest.ChangedEntry.value:type_name -> sekisho.v1.Rule
-	2,  // 55: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
-	45, // 56: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
-	2,  // 57: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
-	46, // 58: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
-	2,  // 59: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
-	22, // 60: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
-	22, // 61: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
-	24, // 62: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
-	23, // 63: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
-	25, // 64: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
-	2,  // 65: sekisho.v1.Sekisho.Networks:input_type -> sekisho.v1.Empty
-	40, // 66: sekisho.v1.Sekisho.NameNetwork:input_type -> sekisho.v1.NameNetworkRequest
-	2,  // 67: sekisho.v1.Sekisho.Learned:input_type -> sekisho.v1.Empty
-	43, // 68: sekisho.v1.Sekisho.AcceptLearned:input_type -> sekisho.v1.AcceptLearnedRequest
-	44, // 69: sekisho.v1.Sekisho.DropLearned:input_type -> sekisho.v1.DropLearnedRequest
-	2,  // 70: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
-	31, // 71: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
-	2,  // 72: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
-	2,  // 73: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
-	2,  // 74: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
-	2,  // 75: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
-	12, // 76: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
-	2,  // 77: sekisho.v1.Sekisho.Programs:input_type -> sekisho.v1.Empty
-	47, // 78: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
-	2,  // 79: sekisho.v1.Sekisho.Lists:input_type -> sekisho.v1.Empty
-	2,  // 80: sekisho.v1.Sekisho.KnownLists:input_type -> sekisho.v1.Empty
-	56, // 81: sekisho.v1.Sekisho.SaveList:input_type -> sekisho.v1.SaveListRequest
-	57, // 82: sekisho.v1.Sekisho.RemoveList:input_type -> sekisho.v1.ListID
-	57, // 83: sekisho.v1.Sekisho.UpdateLists:input_type -> sekisho.v1.ListID
-	59, // 84: sekisho.v1.Sekisho.ImportList:input_type -> sekisho.v1.ImportListChunk
-	60, // 85: sekisho.v1.Sekisho.TestLists:input_type -> sekisho.v1.ListQuestion
-	2,  // 86: sekisho.v1.Sekisho.SenderLists:input_type -> sekisho.v1.Empty
-	63, // 87: sekisho.v1.Sekisho.SetSenderLists:input_type -> sekisho.v1.SenderListsMessage
-	2,  // 88: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
-	50, // 89: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
-	37, // 90: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
-	2,  // 91: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
-	46, // 92: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
-	2,  // 93: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
-	21, // 94: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
-	20, // 95: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
-	20, // 96: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
-	2,  // 97: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
-	2,  // 98: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
-	26, // 99: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
-	39, // 100: sekisho.v1.Sekisho.Networks:output_type -> sekisho.v1.NetworksReply
-	2,  // 101: sekisho.v1.Sekisho.NameNetwork:output_type -> sekisho.v1.Empty
-	42, // 102: sekisho.v1.Sekisho.Learned:output_type -> sekisho.v1.LearnedBatch
-	21, // 103: sekisho.v1.Sekisho.AcceptLearned:output_type -> sekisho.v1.RuleBatch
-	2,  // 104: sekisho.v1.Sekisho.DropLearned:output_type -> sekisho.v1.Empty
-	30, // 105: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
-	32, // 106: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
-	33, // 107: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
-	33, // 108: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
-	11, // 109: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
-	10, // 110: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
-	10, // 111: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
-	15, // 112: sekisho.v1.Sekisho.Programs:output_type -> sekisho.v1.SeenProgram
-	49, // 113: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
-	54, // 114: sekisho.v1.Sekisho.Lists:output_type -> sekisho.v1.ListState
-	55, // 115: sekisho.v1.Sekisho.KnownLists:output_type -> sekisho.v1.KnownList
-	2,  // 116: sekisho.v1.Sekisho.SaveList:output_type -> sekisho.v1.Empty
-	2,  // 117: sekisho.v1.Sekisho.RemoveList:output_type -> sekisho.v1.Empty
-	58, // 118: sekisho.v1.Sekisho.UpdateLists:output_type -> sekisho.v1.ListProgress
-	2,  // 119: sekisho.v1.Sekisho.ImportList:output_type -> sekisho.v1.Empty
-	62, // 120: sekisho.v1.Sekisho.TestLists:output_type -> sekisho.v1.ListHits
-	63, // 121: sekisho.v1.Sekisho.SenderLists:output_type -> sekisho.v1.SenderListsMessage
-	2,  // 122: sekisho.v1.Sekisho.SetSenderLists:output_type -> sekisho.v1.Empty
-	50, // 123: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
-	2,  // 124: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
-	90, // [90:125] is the sub-list for method output_type
-	55, // [55:90] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	69, // 46: sekisho.v1.Step.values:type_name -> sekisho.v1.Step.ValuesEntry
+	49, // 47: sekisho.v1.Step.checks:type_name -> sekisho.v1.Check
+	70, // 48: sekisho.v1.Remedy.values:type_name -> sekisho.v1.Remedy.ValuesEntry
+	48, // 49: sekisho.v1.Culprit.step:type_name -> sekisho.v1.Step
+	50, // 50: sekisho.v1.Culprit.remedies:type_name -> sekisho.v1.Remedy
+	9,  // 51: sekisho.v1.ExplainReply.decision:type_name -> sekisho.v1.Decision
+	48, // 52: sekisho.v1.ExplainReply.steps:type_name -> sekisho.v1.Step
+	51, // 53: sekisho.v1.ExplainReply.culprit:type_name -> sekisho.v1.Culprit
+	10, // 54: sekisho.v1.ExplainReply.flow:type_name -> sekisho.v1.Flow
+	54, // 55: sekisho.v1.List.exceptions:type_name -> sekisho.v1.ListException
+	55, // 56: sekisho.v1.ListState.list:type_name -> sekisho.v1.List
+	56, // 57: sekisho.v1.ListState.first:type_name -> sekisho.v1.SkippedLine
+	55, // 58: sekisho.v1.KnownList.list:type_name -> sekisho.v1.List
+	55, // 59: sekisho.v1.SaveListRequest.list:type_name -> sekisho.v1.List
+	64, // 60: sekisho.v1.ListHits.hits:type_name -> sekisho.v1.ListHit
+	20, // 61: sekisho.v1.AcceptLearnedRequest.ChangedEntry.value:type_name -> sekisho.v1.Rule
+	2,  // 62: sekisho.v1.Sekisho.Status:input_type -> sekisho.v1.Empty
+	45, // 63: sekisho.v1.Sekisho.SetMode:input_type -> sekisho.v1.SetModeRequest
+	2,  // 64: sekisho.v1.Sekisho.Settings:input_type -> sekisho.v1.Empty
+	46, // 65: sekisho.v1.Sekisho.SetSettings:input_type -> sekisho.v1.SettingsMessage
+	2,  // 66: sekisho.v1.Sekisho.Rules:input_type -> sekisho.v1.Empty
+	22, // 67: sekisho.v1.Sekisho.AddRule:input_type -> sekisho.v1.SaveRuleRequest
+	22, // 68: sekisho.v1.Sekisho.EditRule:input_type -> sekisho.v1.SaveRuleRequest
+	24, // 69: sekisho.v1.Sekisho.EnableRule:input_type -> sekisho.v1.EnableRuleRequest
+	23, // 70: sekisho.v1.Sekisho.RemoveRule:input_type -> sekisho.v1.RuleID
+	25, // 71: sekisho.v1.Sekisho.ImportRules:input_type -> sekisho.v1.ImportChunk
+	2,  // 72: sekisho.v1.Sekisho.Networks:input_type -> sekisho.v1.Empty
+	40, // 73: sekisho.v1.Sekisho.NameNetwork:input_type -> sekisho.v1.NameNetworkRequest
+	2,  // 74: sekisho.v1.Sekisho.Learned:input_type -> sekisho.v1.Empty
+	43, // 75: sekisho.v1.Sekisho.AcceptLearned:input_type -> sekisho.v1.AcceptLearnedRequest
+	44, // 76: sekisho.v1.Sekisho.DropLearned:input_type -> sekisho.v1.DropLearnedRequest
+	2,  // 77: sekisho.v1.Sekisho.Prompts:input_type -> sekisho.v1.Empty
+	31, // 78: sekisho.v1.Sekisho.Answer:input_type -> sekisho.v1.AnswerRequest
+	2,  // 79: sekisho.v1.Sekisho.Attend:input_type -> sekisho.v1.Empty
+	2,  // 80: sekisho.v1.Sekisho.Watch:input_type -> sekisho.v1.Empty
+	2,  // 81: sekisho.v1.Sekisho.Connections:input_type -> sekisho.v1.Empty
+	2,  // 82: sekisho.v1.Sekisho.FollowConnections:input_type -> sekisho.v1.Empty
+	12, // 83: sekisho.v1.Sekisho.Activity:input_type -> sekisho.v1.ActivityRequest
+	2,  // 84: sekisho.v1.Sekisho.Programs:input_type -> sekisho.v1.Empty
+	47, // 85: sekisho.v1.Sekisho.Explain:input_type -> sekisho.v1.ExplainRequest
+	2,  // 86: sekisho.v1.Sekisho.Lists:input_type -> sekisho.v1.Empty
+	2,  // 87: sekisho.v1.Sekisho.KnownLists:input_type -> sekisho.v1.Empty
+	59, // 88: sekisho.v1.Sekisho.SaveList:input_type -> sekisho.v1.SaveListRequest
+	60, // 89: sekisho.v1.Sekisho.RemoveList:input_type -> sekisho.v1.ListID
+	60, // 90: sekisho.v1.Sekisho.UpdateLists:input_type -> sekisho.v1.ListID
+	62, // 91: sekisho.v1.Sekisho.ImportList:input_type -> sekisho.v1.ImportListChunk
+	63, // 92: sekisho.v1.Sekisho.TestLists:input_type -> sekisho.v1.ListQuestion
+	2,  // 93: sekisho.v1.Sekisho.SenderLists:input_type -> sekisho.v1.Empty
+	66, // 94: sekisho.v1.Sekisho.SetSenderLists:input_type -> sekisho.v1.SenderListsMessage
+	2,  // 95: sekisho.v1.Sekisho.Backup:input_type -> sekisho.v1.Empty
+	53, // 96: sekisho.v1.Sekisho.Restore:input_type -> sekisho.v1.Chunk
+	37, // 97: sekisho.v1.Sekisho.Status:output_type -> sekisho.v1.StatusReply
+	2,  // 98: sekisho.v1.Sekisho.SetMode:output_type -> sekisho.v1.Empty
+	46, // 99: sekisho.v1.Sekisho.Settings:output_type -> sekisho.v1.SettingsMessage
+	2,  // 100: sekisho.v1.Sekisho.SetSettings:output_type -> sekisho.v1.Empty
+	21, // 101: sekisho.v1.Sekisho.Rules:output_type -> sekisho.v1.RuleBatch
+	20, // 102: sekisho.v1.Sekisho.AddRule:output_type -> sekisho.v1.Rule
+	20, // 103: sekisho.v1.Sekisho.EditRule:output_type -> sekisho.v1.Rule
+	2,  // 104: sekisho.v1.Sekisho.EnableRule:output_type -> sekisho.v1.Empty
+	2,  // 105: sekisho.v1.Sekisho.RemoveRule:output_type -> sekisho.v1.Empty
+	26, // 106: sekisho.v1.Sekisho.ImportRules:output_type -> sekisho.v1.ImportReply
+	39, // 107: sekisho.v1.Sekisho.Networks:output_type -> sekisho.v1.NetworksReply
+	2,  // 108: sekisho.v1.Sekisho.NameNetwork:output_type -> sekisho.v1.Empty
+	42, // 109: sekisho.v1.Sekisho.Learned:output_type -> sekisho.v1.LearnedBatch
+	21, // 110: sekisho.v1.Sekisho.AcceptLearned:output_type -> sekisho.v1.RuleBatch
+	2,  // 111: sekisho.v1.Sekisho.DropLearned:output_type -> sekisho.v1.Empty
+	30, // 112: sekisho.v1.Sekisho.Prompts:output_type -> sekisho.v1.PromptBatch
+	32, // 113: sekisho.v1.Sekisho.Answer:output_type -> sekisho.v1.AnswerReply
+	33, // 114: sekisho.v1.Sekisho.Attend:output_type -> sekisho.v1.Event
+	33, // 115: sekisho.v1.Sekisho.Watch:output_type -> sekisho.v1.Event
+	11, // 116: sekisho.v1.Sekisho.Connections:output_type -> sekisho.v1.FlowBatch
+	10, // 117: sekisho.v1.Sekisho.FollowConnections:output_type -> sekisho.v1.Flow
+	10, // 118: sekisho.v1.Sekisho.Activity:output_type -> sekisho.v1.Flow
+	15, // 119: sekisho.v1.Sekisho.Programs:output_type -> sekisho.v1.SeenProgram
+	52, // 120: sekisho.v1.Sekisho.Explain:output_type -> sekisho.v1.ExplainReply
+	57, // 121: sekisho.v1.Sekisho.Lists:output_type -> sekisho.v1.ListState
+	58, // 122: sekisho.v1.Sekisho.KnownLists:output_type -> sekisho.v1.KnownList
+	2,  // 123: sekisho.v1.Sekisho.SaveList:output_type -> sekisho.v1.Empty
+	2,  // 124: sekisho.v1.Sekisho.RemoveList:output_type -> sekisho.v1.Empty
+	61, // 125: sekisho.v1.Sekisho.UpdateLists:output_type -> sekisho.v1.ListProgress
+	2,  // 126: sekisho.v1.Sekisho.ImportList:output_type -> sekisho.v1.Empty
+	65, // 127: sekisho.v1.Sekisho.TestLists:output_type -> sekisho.v1.ListHits
+	66, // 128: sekisho.v1.Sekisho.SenderLists:output_type -> sekisho.v1.SenderListsMessage
+	2,  // 129: sekisho.v1.Sekisho.SetSenderLists:output_type -> sekisho.v1.Empty
+	53, // 130: sekisho.v1.Sekisho.Backup:output_type -> sekisho.v1.Chunk
+	2,  // 131: sekisho.v1.Sekisho.Restore:output_type -> sekisho.v1.Empty
+	97, // [97:132] is the sub-list for method output_type
+	62, // [62:97] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_sekisho_proto_init() }
@@ -5475,7 +5821,7 @@ func file_sekisho_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sekisho_proto_rawDesc), len(file_sekisho_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   64,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -431,7 +431,7 @@ func (b *Backend) Activity(ctx context.Context, a api.ActivityFilter, f func(flo
 	return nil
 }
 
-// Explain answers every question alike.
+// Programs are those of the history.
 func (b *Backend) Programs(_ context.Context, sees func(flow.Flow) bool, owns func(user string) bool) ([]api.SeenProgram, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -463,6 +463,8 @@ func (b *Backend) Programs(_ context.Context, sees func(flow.Flow) bool, owns fu
 	return all, nil
 }
 
+// Explain answers every question alike: the program is allowed by rule 1, and a rule of
+// nftables stops it where the host is stopped.example. Of a flow it says what it was.
 func (b *Backend) Explain(_ context.Context, q api.Question) (api.Explanation, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -470,13 +472,44 @@ func (b *Backend) Explain(_ context.Context, q api.Question) (api.Explanation, e
 		panic("as the test wants it")
 	}
 	b.asked = append(b.asked, q)
-	return api.Explanation{
+	x := api.Explanation{
 		Decision: flow.Decision{Verdict: flow.Allow, By: flow.By{Kind: flow.ByRule, ID: "1", Name: q.Program}},
+		Outcome:  api.OutcomePasses,
 		Steps: []api.Step{
 			{What: "mode", Why: "the mode is ask, which leaves it to the rules"},
 			{What: "rule 1", Matched: true, Decided: true, Why: "it names " + q.Program},
 		},
-	}, nil
+	}
+	if q.Flow != "" {
+		f, ok := b.flow(q.Flow)
+		if !ok || !q.Asker.Sees(f) {
+			return api.Explanation{}, api.Errorf(api.NotFound, "there is no connection %s; sekishoctl activity --json shows their ids", q.Flow)
+		}
+		x.Flow = &f
+		x.Steps = append([]api.Step{{What: "then", Part: api.PartThen, Why: "It was allowed, by rule 12, which is gone now."}}, x.Steps...)
+	}
+	part := api.PartMachine
+	if q.Live {
+		part = api.PartAttempt
+	}
+	if q.To == "stopped.example" {
+		s := api.Step{
+			What: "nft: inet filter out rule 2", Matched: true, Why: "It drops the first packet: tcp dport 25 drop.", Part: part,
+			Code: "filter-rule", Outcome: api.OutcomeDropped, Author: "nft", Rule: "tcp dport 25 drop", Handle: 7,
+		}
+		x.Outcome, x.Steps = s.Outcome, append(x.Steps, s)
+		x.Culprit = &api.Culprit{Step: s, Remedies: []api.Remedy{{Code: "nft-delete", What: "Take the rule away: sudo nft delete rule inet filter out handle 7."}}}
+	}
+	return x, nil
+}
+
+func (b *Backend) flow(id string) (flow.Flow, bool) {
+	for _, f := range append(append([]flow.Flow(nil), b.flows...), b.history...) {
+		if f.ID == id {
+			return f, true
+		}
+	}
+	return flow.Flow{}, false
 }
 
 // Backup writes what was restored.
