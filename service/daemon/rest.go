@@ -36,7 +36,7 @@ func newRest(tag string) *rest {
 }
 
 // Resolve asks in the flow's network namespace, as its program would.
-func (r *rest) Resolve(ctx context.Context, f flow.Flow, ask bool) (steps []api.Step, to []netip.Addr) {
+func (r *rest) Resolve(ctx context.Context, f flow.Flow, ask bool) (l engine.Looked, to []netip.Addr) {
 	var found []machine.Step
 	err := inFlowsNetns(f, func() error {
 		if ask {
@@ -47,12 +47,15 @@ func (r *rest) Resolve(ctx context.Context, f flow.Flow, ask bool) (steps []api.
 		return nil
 	})
 	if err != nil {
-		return nil, nil
+		return l, nil
 	}
 	for _, s := range found {
-		steps = append(steps, stepOf(s, api.PartNames, ""))
+		l.Steps = append(l.Steps, stepOf(s, api.PartNames, ""))
 	}
-	return steps, to
+	if n := len(found); len(to) == 0 && n > 0 && found[n-1].Outcome != machine.Passes {
+		l.Outcome, l.Culprit = api.Outcome(found[n-1].Outcome), culpritOf(found[n-1], f, api.PartNames, "", true)
+	}
+	return l, to
 }
 
 func (r *rest) Look(ctx context.Context, f flow.Flow, to []netip.Addr, text bool) (engine.Looked, error) {

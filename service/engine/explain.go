@@ -82,6 +82,9 @@ func asked(q api.Question) (flow.Flow, error) {
 		if err != nil {
 			u, err = user.LookupId(q.User)
 		}
+		if _, number := strconv.ParseUint(q.User, 10, 32); err != nil && number == nil {
+			u, err = &user.User{Uid: q.User}, nil // an account of which nothing is written
+		}
 		if err != nil {
 			return f, api.Errorf(api.BadRequest, "there is no user %q", q.User)
 		}

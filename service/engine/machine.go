@@ -14,8 +14,8 @@ import (
 // true. Its methods may be called from any goroutine, and take their time.
 type Machine interface {
 	// Resolve finds the addresses of a name; only with ask name servers are asked. Without an
-	// address the last step says why.
-	Resolve(ctx context.Context, f flow.Flow, ask bool) ([]api.Step, []netip.Addr)
+	// address the culprit says why, if that is known.
+	Resolve(ctx context.Context, f flow.Flow, ask bool) (Looked, []netip.Addr)
 	// Look says what becomes of f on its way to each of the addresses.
 	Look(ctx context.Context, f flow.Flow, to []netip.Addr, text bool) (Looked, error)
 	// Try makes one attempt at f under the kernel's trace. admit is called with the cookie of
@@ -47,10 +47,9 @@ func (e *Engine) resolve(ctx context.Context, f *flow.Flow, q api.Question) (ste
 			Why: "The program was told that " + f.Remote.Name + " is " + addrs(to) + ".",
 		})
 	} else if e.c.Machine != nil {
-		steps, to = e.c.Machine.Resolve(ctx, *f, q.Asker.Admin)
-		if n := len(steps); len(to) == 0 && n > 0 && steps[n-1].Outcome != "" {
-			culprit = &api.Culprit{Step: steps[n-1]}
-		}
+		var l Looked
+		l, to = e.c.Machine.Resolve(ctx, *f, q.Asker.Admin)
+		steps, culprit = l.Steps, l.Culprit
 	}
 	if len(to) > 0 {
 		to = to[:min(len(to), maxTried)]

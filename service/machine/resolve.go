@@ -141,6 +141,9 @@ func (q *question) ask(ctx context.Context, name string) []netip.Addr {
 	var found []netip.Addr
 	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		found = append(found, q.askFor(ctx, name, kind, kind == dns.TypeAAAA && len(found) > 0)...)
+		if n := len(q.steps); n > 0 && q.steps[n-1].Code == NameUnknown {
+			break // of whatever kind
+		}
 	}
 	return found
 }
