@@ -74,6 +74,7 @@ var remedyWords = map[string]string{
 	"firewalld-port":  "Allow it in firewalld: sudo firewall-cmd --add-port={match}.",
 	"firewalld-show":  "Change it in firewalld: sudo firewall-cmd --list-all-policies lists what it has.",
 	"fail2ban":        "Take the ban away: sudo fail2ban-client unban {address}.",
+	"queue":           "See what the program says that listens to that queue, if one does: {file} lists who.",
 	"author":          "The rule is of {author}: change it there.",
 }
 
@@ -88,6 +89,10 @@ func filterRemedies(s Step, f flow.Flow, values map[string]string) []string {
 		"handle": fmt.Sprint(p.Handle), "number": fmt.Sprint(p.Number), "address": f.Remote.Addr.String(),
 	} {
 		values[k] = v
+	}
+	if s.Filter.Effect == ruleset.Queue {
+		values["file"] = "/proc/net/netfilter/nfnetlink_queue"
+		return []string{"queue"}
 	}
 	port := f.Remote.Port
 	if f.Direction == flow.In {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -221,6 +222,12 @@ func (a *attempt) conclude(set *ruleset.Ruleset, code Code, tryErr error, after 
 	case TryNoAnswer, TryFailed:
 		last.Outcome = Dropped
 	}
+	if n := len(a.path.Steps) - 1; code == TryNoAnswer && a.path.Culprit == nil && n >= 0 && a.path.Steps[n].Filter.Effect == ruleset.Queue {
+		s := &a.path.Steps[n] // nobody, or somebody who said no, has it
+		s.Outcome = Dropped
+		culprit := *s
+		a.path.Outcome, a.path.Culprit = Dropped, &culprit
+	}
 	if len(a.ours) == 0 {
 		// No packet of it came to the first chain.
 		a.add(Step{Code: TryUntraced, Outcome: Passes, Values: map[string]string{"to": a.path.Remote.String()}})
@@ -245,6 +252,9 @@ func (a *attempt) stepOf(set *ruleset.Ruleset, e, first event) Step {
 		s.Code = FilterPolicy
 	}
 	s.Filter.Effect = ruleset.EffectOf(e.code)
+	if s.Filter.Effect == ruleset.Queue && e.to == "" {
+		s.Filter.To = strconv.Itoa(int(uint32(e.code) >> 16))
+	}
 	if s.Filter.Effect == ruleset.Drop {
 		s.Outcome = Dropped
 		if p.Rejects() {

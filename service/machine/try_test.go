@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sekisho/app/flow"
+	"sekisho/service/machine/ruleset"
 )
 
 func (s *scene) try(f flow.Flow) Report {
@@ -98,12 +99,22 @@ func TestTraceEndsWithItsProcess(t *testing.T) {
 	t.Error("the table is left")
 }
 
-// TestTraceOfIPTables: rules of iptables over nftables are traced with the others.
+// TestTraceOfIPTables: rules of iptables over nftables are traced with the others. A queue
+// that nobody reads keeps what it is given.
 func TestTraceOfIPTables(t *testing.T) {
 	s := newScene(t)
 	s.Remote.ServeEcho(25)
-	s.run("*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp --dport 25 -m owner --uid-owner 1000 -j REJECT\nCOMMIT\n", "iptables-nft-restore")
-	if got, want := say(s.try(s.mail())), "rejected by filter-rule (iptables-nft: ip filter OUTPUT, rule 1: tcp dport 25 meta skuid 1000 reject with port-unreachable)"; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	for target, want := range map[string]string{
+		"REJECT":                   "rejected by filter-rule (iptables-nft: ip filter OUTPUT, rule 1: tcp dport 25 meta skuid 1000 reject with port-unreachable)",
+		"NFQUEUE --queue-num 4242": "dropped by filter-rule (iptables-nft: ip filter OUTPUT, rule 1: tcp dport 25 meta skuid 1000 queue num 4242)",
+	} {
+		s.run("*filter\n:OUTPUT ACCEPT\n-A OUTPUT -p tcp --dport 25 -m owner --uid-owner 1000 -j "+target+"\nCOMMIT\n", "iptables-nft-restore")
+		r := s.try(s.mail())
+		if got := say(r); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if f := r.Culprit.Filter; f.Effect == ruleset.Queue && f.To != "4242" {
+			t.Errorf("queue %q", f.To)
+		}
 	}
 }
