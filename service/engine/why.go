@@ -85,7 +85,7 @@ func (e *Engine) processNow(p *flow.Process) *flow.Process {
 		return p
 	}
 	now := *p
-	now.Executable, now.Replaced = exe, false
+	now.Executable, now.Replaced, now.SHA256, now.Integrity = exe, false, "", flow.UnknownIntegrity
 	return e.ofFile(e.withPackage(&now))
 }
 
