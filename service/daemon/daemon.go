@@ -205,7 +205,7 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 		Networks: networks{s.places}, Trust: trust(),
 		Recalled: &early.rules,
 		Lists:    early.lists, Senders: senders{early.lists.checker},
-		Machine:  newRest(s.tag),
+		Machine: newRest(s.tag),
 	})
 	if err != nil {
 		return err

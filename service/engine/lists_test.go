@@ -107,7 +107,7 @@ func TestListBeforeRule(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if byList := x.Decision.By == (flow.By{Kind: flow.ByList, ID: "bad", Name: "Bad hosts"}); byList == strings.Contains(c.to, "example") {
+			if byList := x.Decision.By == (flow.By{Kind: flow.ByList, ID: "bad", Name: "Bad hosts"}); byList != (c.want == "refused") {
 				t.Errorf("explained as %+v", x)
 			}
 		})

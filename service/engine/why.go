@@ -239,6 +239,12 @@ func (e *Engine) remedies(d flow.Decision, f flow.Flow, a api.Asker) []api.Remed
 			return all // rules are not looked at
 		}
 	}
+	if d.By.Kind == flow.ByList {
+		r := overList(f)
+		add("except", fmt.Sprintf("Except it from the list %s, or make a rule that names it: %s.", d.By.Name, ruleCommand(&r)),
+			map[string]string{"list": d.By.ID, "name": d.By.Name})
+		return all
+	}
 	e.mu.Lock()
 	changes := e.set.Changes(e.query(&f), e.c.Clock(), rule.Allow)
 	e.mu.Unlock()
@@ -249,6 +255,18 @@ func (e *Engine) remedies(d flow.Decision, f flow.Flow, a api.Asker) []api.Remed
 		add(string(c.Do), changeWords(c), changeValues(c))
 	}
 	return all
+}
+
+// overList is the rule that lets f pass though a list has it: it names the other end.
+func overList(f flow.Flow) rule.Rule {
+	r := rule.Rule{Action: rule.Allow, Direction: rule.Out, Program: rule.Program{Path: f.Process.Path, Script: f.Process.Script}, Remote: rule.Remote{Name: f.Remote.Name}}
+	if f.Remote.Name == "" {
+		r.Remote = rule.Remote{Address: f.Remote.Addr}
+	}
+	if f.Direction == flow.In {
+		r.Direction = rule.In
+	}
+	return r
 }
 
 // ownsAll reports whether rules are the user's own to change; a new one can be made so.
