@@ -154,7 +154,7 @@ Start with:
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON for scripts: one value, or one object a line for streams")
 	root.AddCommand(
 		c.status(), c.mode(), c.rule(), c.prompts(), c.answer(), c.ask(), c.connections(), c.activity(), c.programs(),
-		c.explain(), c.settings(), c.presets(), c.trust(), c.networks(), c.learn(), c.backup(), c.restore(), c.doctor(), c.try(), c.version(),
+		c.explain(), c.settings(), c.presets(), c.trust(), c.networks(), c.learn(), c.lists(), c.backup(), c.restore(), c.doctor(), c.try(), c.version(),
 	)
 	return root
 }

@@ -413,6 +413,9 @@ func (r *reputation) SenderLists(context.Context) (api.SenderLists, error) {
 		Zones: s.Zones, Ports: s.Ports, Deadline: api.Seconds(s.Deadline),
 		Counters: api.SenderCounts{Checked: n.Checked, Listed: n.Listed, Late: n.Late, Failed: n.Failed},
 	}
+	if l.Zones == nil {
+		l.Zones = []string{}
+	}
 	if len(l.Ports) == 0 {
 		l.Ports = dnsbl.UsualPorts
 	}
