@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -13,7 +14,11 @@ import (
 func (s *service) knowFiles(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
-	all.Go(func() { _ = s.packages.Run(ctx) }) // its end is ctx's
+	all.Go(func() {
+		s.packages.Any()
+		debug.FreeOSMemory()    // what the first reading took
+		_ = s.packages.Run(ctx) // its end is ctx's
+	})
 	all.Go(func() { s.watchPackages(ctx) })
 	if err := s.writers.Run(ctx); err != nil {
 		s.engine.Problem("writers", api.NewProblem(api.ProblemWriters, err.Error()))

@@ -14,10 +14,10 @@ func (e *Engine) ofFile(p *flow.Process) *flow.Process {
 	return e.prove(e.withIntegrity(e.withSum(p)))
 }
 
-// needsIntegrity reports whether a rule asks whether p is what its package installed. It is
+// needsIntegrity reports whether a rule, or trust, asks whether p is what its package installed. It is
 // called with mu held.
 func (e *Engine) needsIntegrity(p *flow.Process) bool {
-	return p.Integrity == flow.UnknownIntegrity && e.set.NeedsIntegrity(p.Package)
+	return p.Integrity == flow.UnknownIntegrity && p.Package != "" && (e.settings.Trust || e.set.NeedsIntegrity(p.Package))
 }
 
 func (e *Engine) withIntegrity(p *flow.Process) *flow.Process {
