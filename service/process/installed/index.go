@@ -62,7 +62,7 @@ func newIndex(root string, old *index) *index {
 		}
 	}
 	slices.Sort(ix.files)
-	ix.files = slices.Clip(slices.Compact(ix.files))
+	ix.files = slices.Clone(slices.Compact(ix.files)) // what growing took is given back
 	return ix
 }
 
