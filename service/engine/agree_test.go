@@ -24,8 +24,13 @@ func TestKernelAgreesWithTheRules(t *testing.T) {
 			w.e.prove(p) // so that nothing has to be read while packets are compared
 		}
 		owners := []bpf.Owner{
-			w.socket(programs[0]), w.socket(programs[1]), {Kernel: true}, {Forwarded: true, Executable: bpf.ForwardedExecutable},
+			w.socket(programs[0]), w.socket(programs[1]), w.socket(programs[0]), {Kernel: true}, {Forwarded: true, Executable: bpf.ForwardedExecutable},
 		}
+		w.on(rapid.SampledFrom([]*fakeNetworks{{}, {out: rule.NetworkHome}, {out: rule.NetworkPublic}, {out: rule.NetworkHome, vpn: rule.NetworkPublic}}).Draw(r, "networks"))
+		if rapid.Bool().Draw(r, "a network was named") {
+			w.e.networks.known = map[string]knownNetwork{"gateway:1": {Profile: rule.NetworkHome}}
+		}
+		w.e.NetworksChanged()
 		if rapid.IntRange(0, 3).Draw(r, "preset off") == 0 {
 			s, _ := w.e.Settings(t.Context())
 			s.DisabledPresets = []string{rule.PresetLoopback}
@@ -52,6 +57,9 @@ func TestKernelAgreesWithTheRules(t *testing.T) {
 				decided[fmt.Sprint(got, f.Direction, f.Remote.Addr.IsLoopback())]++
 				if got == bpf.Allow && want.Verdict != flow.Allow || got == bpf.Block && want.Verdict != flow.Block {
 					r.Fatalf("the kernel says %v, %+v is decided for\n%+v of %+v\nin mode %s by %+v", got, want, p, f.Process.Path, mode, w.e.set.Rules())
+				}
+				if p.Owner.Kernel && w.e.byNetwork(&f) {
+					continue
 				}
 				if want.Verdict != flow.Waiting && got != bpf.Allow && got != bpf.Block {
 					r.Fatalf("the kernel was not told %+v of %+v", want, p)
@@ -82,6 +90,7 @@ func (w *world) randomRule(t *rapid.T, programs []*flow.Process) {
 	if r.Program.Path == "" && rapid.IntRange(0, 3).Draw(t, "user") == 0 {
 		r.User = "1000"
 	}
+	r.Network = rapid.SampledFrom([]string{"", "", "", rule.NetworkHome, rule.NetworkPublic}).Draw(t, "network")
 	if _, err := w.e.AddRule(w.Context(), r, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +104,9 @@ func randomPacket(t *rapid.T, owners []bpf.Owner) Packet {
 		Owner: o, Direction: rapid.SampledFrom([]flow.Direction{flow.Out, flow.In}).Draw(t, "direction"),
 		Protocol: rapid.SampledFrom([]flow.Protocol{flow.TCP, flow.UDP}).Draw(t, "protocol"),
 		Local:    flow.Endpoint{Addr: addr, Port: 4000}, Remote: flow.Endpoint{Addr: addr, Port: port},
+	}
+	if !o.Forwarded {
+		p.Link = 1 + int(o.Cookie%2) // a socket stays on one link
 	}
 	if p.Direction == flow.In {
 		p.Local.Port, p.Remote.Port = port, 4000

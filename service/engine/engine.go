@@ -102,7 +102,6 @@ type Engine struct {
 	followed      map[*follower]struct{}
 	lan           lanCache
 	presets       presets
-	trusted       map[trusted]bool
 	networks      networks
 	learning      learning
 }

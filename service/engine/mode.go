@@ -146,7 +146,6 @@ func (e *Engine) Settings(context.Context) (api.Settings, error) {
 
 // otherSettings makes what follows from other settings.
 func (e *Engine) otherSettings() {
-	e.trusted = map[trusted]bool{}
 	e.presets = presets{}
 	e.shipped()
 }

@@ -252,7 +252,11 @@ func (e *Engine) teach(f *flow.Flow, o bpf.Owner) {
 
 func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	verdict := kernelVerdict(f.Decision.Verdict)
-	if forThisFlow(f.Decision) || !known(o) || e.byNetwork(f) || e.wantsSender(f) {
+	alone := e.byNetwork(f)
+	if alone && o.Kernel {
+		return nil // nothing tells the kernel's own flows on one link from those on another
+	}
+	if forThisFlow(f.Decision) || !known(o) || alone && f.Cookie != 0 || e.wantsSender(f) {
 		if f.Cookie == 0 {
 			e.keepRetry(f, o, f.Decision, false)
 			return nil
@@ -263,8 +267,8 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	if err != nil {
 		return err
 	}
-	alone := e.control.Loopback == bpf.Depends && f.Remote.Addr.Unmap().IsLoopback()
-	if wide == verdict && !alone {
+	named := e.control.Loopback == bpf.Depends && f.Remote.Addr.Unmap().IsLoopback()
+	if wide == verdict && !named {
 		return nil
 	}
 	ref := exactRef{subject, peerOf(f)}

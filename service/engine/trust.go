@@ -5,16 +5,6 @@ import (
 	"sekisho/app/rule"
 )
 
-// maxTrusted bounds what is kept of trusted programs.
-const maxTrusted = 4096
-
-// trusted is a program that trust lets through. What installed it is looked up when
-// somebody is to be asked; what the kernel tells of its flows later says nothing of that.
-type trusted struct {
-	executable flow.Executable
-	path       string
-}
-
 // trust lets programs of this system's packages connect, if a person wants it so.
 func (e *Engine) trust(f *flow.Flow) (flow.Decision, bool) {
 	if !e.settings.Trust || e.distrust(f) != "" {
@@ -24,23 +14,7 @@ func (e *Engine) trust(f *flow.Flow) (flow.Decision, bool) {
 }
 
 // distrust says why f is not let through by trust.
-func (e *Engine) distrust(f *flow.Flow) rule.Distrust {
-	p := f.Process
-	k := trusted{p.Executable, p.Path}
-	if p.Package == "" && e.trusted[k] && !k.executable.IsZero() {
-		q := *p
-		q.Package = "known"
-		p = &q
-	}
-	why := e.c.Trust.Judge(p, f.Direction)
-	if why == "" && !k.executable.IsZero() {
-		if len(e.trusted) >= maxTrusted {
-			clear(e.trusted)
-		}
-		e.trusted[k] = true
-	}
-	return why
-}
+func (e *Engine) distrust(f *flow.Flow) rule.Distrust { return e.c.Trust.Judge(f.Process, f.Direction) }
 
 // explainTrust says what trust thinks of f.
 func (e *Engine) explainTrust(f *flow.Flow, step func(what string, d flow.Decision, decided bool, why string) bool) bool {
