@@ -37,6 +37,7 @@ func details(p prompt.Prompt) []Row {
 	add("prompt.detail.parents", ancestry(pr.Parents), false)
 	add("prompt.detail.user", account(pr), false)
 	add("prompt.detail.unit", text.Safe(pr.Unit), true)
+	add("prompt.detail.container", text.Safe(pr.Container), true)
 	add("prompt.detail.remote", endpoint(f.Remote, f.Protocol), true)
 	add("prompt.detail.local", endpoint(f.Local, f.Protocol), true)
 	if p.Flows > 1 {

@@ -234,10 +234,14 @@ func facts(f flow.Flow) []Fact {
 		out = append(out, Fact{"play", s, PlainFact})
 	}
 	switch {
-	case p.Package != "":
+	case p.Package != "" && p.Integrity != flow.Modified: // of that there is a warning
 		out = append(out, Fact{"package", text.T("prompt.package", "Package", text.Safe(p.Package)), GoodFact})
 	case p.App != "":
-		out = append(out, Fact{"package", text.T("prompt.app", "App", text.Safe(p.App)), GoodFact})
+		level := GoodFact
+		if p.OwnApp { // any program of the user can say so
+			level = PlainFact
+		}
+		out = append(out, Fact{"package", text.T("prompt.app", "App", text.Safe(p.App)), level})
 	}
 	return out[:min(4, len(out))]
 }
