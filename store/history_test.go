@@ -290,3 +290,31 @@ func TestOpenFlows(t *testing.T) {
 		t.Errorf("after the end of one: %+v, %v", got, err)
 	}
 }
+
+// TestFlow finds a flow by its id, as it was written last.
+func TestFlow(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var flows []flow.Flow
+	for i, id := range []string{"k-1", "k-11", "k-12", "11"} {
+		flows = append(flows, fullFlow(id, at.Add(time.Duration(i)*time.Second)))
+	}
+	if err := s.AppendFlows(flows); err != nil {
+		t.Fatal(err)
+	}
+	flows[1].State = flow.Closed
+	if err := s.AppendFlows(flows[1:2]); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range flows {
+		got, ok, err := s.Flow(want.ID)
+		if err != nil || !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v, %v", want.ID, got, ok, err)
+		}
+	}
+	for _, id := range []string{"", "k", "-1", "1", strings.Repeat("k", 300)} {
+		if got, ok, err := s.Flow(id); ok || err != nil {
+			t.Errorf("%.10q: %+v, %v", id, got, err)
+		}
+	}
+}

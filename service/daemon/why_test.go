@@ -93,6 +93,15 @@ func TestMailIsNotSent(t *testing.T) {
 				}
 			}
 		}, []string{"It is stopped by Sekisho, rule ", "block", "What would change it: Switch off what blocks it: sekishoctl rule disable "}},
+		{"Sekisho's own rule, at the name server", m.to, func() func() {
+			id := m.rule(rule.Rule{Action: rule.Block, Protocol: flow.UDP, Ports: []rule.PortRange{{From: 53, To: 53}}})
+			m.service.Restart() // what the program was told before is forgotten
+			return func() {
+				if err := m.api.RemoveRule(t.Context(), id); err != nil {
+					t.Error(err)
+				}
+			}
+		}, []string{"It is stopped by Sekisho, lookup: It may not ask the name server " + m.Remote.Addr4.String() + " for the address: blocked by rule "}},
 		{"nftables", m.to, func() func() {
 			m.home(mailNFT, "nft", "-f", "-")
 			return func() { m.home("", "nft", "delete", "table", "inet", "office") }

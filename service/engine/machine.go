@@ -50,6 +50,9 @@ func (e *Engine) resolve(ctx context.Context, f *flow.Flow, q api.Question) (ste
 		var l Looked
 		l, to = e.c.Machine.Resolve(ctx, *f, q.Asker.Admin)
 		steps, culprit = l.Steps, l.Culprit
+		if c := e.mayAsk(*f, q.Asker); c != nil && culprit == nil {
+			steps, culprit = append(steps, c.Step), c
+		}
 	}
 	if len(to) > 0 {
 		to = to[:min(len(to), maxTried)]

@@ -89,6 +89,12 @@ func tryAll(socket string) int {
 		_, err := c.Explain(ctx, api.Question{Program: "/usr/bin/curl", To: "example.com", User: user})
 		got["explain "+user] = outcomeOf(err)
 	}
+	_, err = c.Explain(ctx, api.Question{Program: "/usr/bin/curl", To: "example.com", Live: true})
+	got["explain live"] = outcomeOf(err)
+	for _, id := range []string{"f-own-1", "h-own", "f-root-1", "no-such"} {
+		_, err := c.Explain(ctx, api.Question{Flow: id})
+		got["explain "+id] = outcomeOf(err)
+	}
 	got["backup"] = outcomeOf(c.Backup(ctx, &bytes.Buffer{}))
 	got["restore"] = outcomeOf(c.Restore(ctx, strings.NewReader("x")))
 	return printJSON(got)
@@ -129,6 +135,14 @@ func TestAnotherUser(t *testing.T) {
 		"status": {"3", "3"}, "settings": nil, "rules": {"3"}, "add": {"12345", "12345", "0"}, "add by number": {"12345", "12345", "0"},
 		"edit own": nil, "disable own": nil, "prompts": {"own-1", "own-2"}, "answer own-1": nil, "answer f-own-2": nil,
 		"connections": {"f-own-1", "f-own-2"}, "activity": {"h-own"}, "explain ": nil, "explain 12345": nil,
+		"explain f-own-1": nil, "explain h-own": nil,
+	}
+	// What is another's is as if it were not there.
+	for _, id := range []string{"f-root-1", "no-such"} {
+		if o := got["explain "+id]; o.Code != api.NotFound || o.Message != fmt.Sprintf("there is no connection %s; sekishoctl activity --json shows their ids", id) {
+			t.Errorf("explain %s: %+v", id, o)
+		}
+		delete(got, "explain "+id)
 	}
 	for name, o := range got {
 		want, ok := done[name]
@@ -143,7 +157,7 @@ func TestAnotherUser(t *testing.T) {
 			t.Errorf("%s: %q is no line that helps", name, o.Message)
 		}
 	}
-	if len(got) != 37 {
+	if len(got) != 40 {
 		t.Errorf("the stranger tried %d calls", len(got))
 	}
 
@@ -173,7 +187,7 @@ func TestAnotherUser(t *testing.T) {
 		}
 	}
 	for _, q := range s.backend.Asked() {
-		if q.User != "12345" {
+		if q.User != "12345" || q.Asker != (api.Asker{UID: stranger}) || q.Live {
 			t.Errorf("explained for %q", q.User)
 		}
 	}
