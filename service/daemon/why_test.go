@@ -92,7 +92,7 @@ func TestMailIsNotSent(t *testing.T) {
 					t.Error(err)
 				}
 			}
-		}, []string{"It is stopped by Sekisho, rule ", "block", "What would change it: Switch off what blocks it: sekishoctl rule disable "}},
+		}, []string{"It is stopped by Sekisho, rule ", "block", "What would change it: Switch off what blocks it: sekishoctl rule disable ", "Or: Make a rule: sekishoctl rule add --action allow --program ", " --to mail.lab."}},
 		{"Sekisho's own rule, at the name server", m.to, func() func() {
 			id := m.rule(rule.Rule{Action: rule.Block, Protocol: flow.UDP, Ports: []rule.PortRange{{From: 53, To: 53}}})
 			m.service.Restart() // what the program was told before is forgotten
@@ -109,7 +109,7 @@ func TestMailIsNotSent(t *testing.T) {
 		{"iptables-nft", m.to, func() func() {
 			m.home(mailIPTables, "iptables-nft-restore")
 			return func() { m.home("", "nft", "delete", "table", "ip", "filter") }
-		}, []string{"It is stopped by iptables-nft: ip filter OUTPUT rule 2: It rejects the first packet: tcp dport 25", "sudo iptables -t filter -D OUTPUT 2"}},
+		}, []string{"It is stopped by iptables-nft: ip filter OUTPUT rule 2: It rejects the first packet: tcp dport 25", "sudo iptables-nft -t filter -D OUTPUT 2."}},
 		{"ufw", m.to, func() func() {
 			m.home(mailUFW, "iptables-nft-restore")
 			return func() { m.home("", "nft", "delete", "table", "ip", "filter") }

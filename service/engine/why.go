@@ -335,7 +335,9 @@ func ruleCommand(r *rule.Rule) string {
 	if !r.Remote.IsAny() {
 		add("to", r.Remote.String())
 	}
-	add("port", rule.FormatPorts(r.Ports))
+	if len(r.Ports) > 0 {
+		add("port", rule.FormatPorts(r.Ports))
+	}
 	add("protocol", r.Protocol.String())
 	add("user", r.User)
 	return strings.Join(words, " ")

@@ -146,9 +146,9 @@ func iptablesOf(p ruleset.Place) string {
 		name = "ip6tables"
 	}
 	if p.Legacy {
-		name += "-legacy"
+		return name + "-legacy"
 	}
-	return name
+	return name + "-nft"
 }
 
 // quoted is s as a shell takes it for one word: in a container others name the chains.
