@@ -22,6 +22,7 @@ const (
 	PresetUpdates  = "updates"  // the system's own packages and firmware
 	PresetMDNS     = "mdns"     // names and services of the local network
 	PresetPrinters = "printers" // printing by the system's print service
+	PresetLists    = "lists"    // the firewall itself fetches the blocklists that somebody chose
 	PresetPublic   = "public"   // blocks what comes in on public networks
 )
 

@@ -11,6 +11,9 @@ import "sekisho/app/flow"
 
 const root = "0"
 
+// OwnPath is where the service is installed. The running one is meant wherever it is.
+const OwnPath = "/usr/sbin/sekishod"
+
 var (
 	resolveds  = []string{"/usr/lib/systemd/systemd-resolved", "/lib/systemd/systemd-resolved"}
 	dnsmasqs   = []string{"/usr/sbin/dnsmasq", "/usr/bin/dnsmasq"}
@@ -107,6 +110,9 @@ var presetGroups = []presetGroup{
 		{paths: browseds, users: []string{root, "cups-browsed", "lp"}, ports: "631", protocol: flow.TCP, remote: lan},
 		{paths: backends, users: []string{root, "lp"}, ports: "515,631,9100-9102", protocol: flow.TCP, remote: lan},
 		{paths: backends, users: []string{root, "lp"}, ports: "161,5353", protocol: flow.UDP, remote: lan},
+	}},
+	{PresetLists, false, []presetRow{
+		{paths: []string{OwnPath}, users: []string{root}, protocol: flow.TCP},
 	}},
 	{PresetPublic, false, []presetRow{
 		{block: true, direction: In, network: NetworkPublic},

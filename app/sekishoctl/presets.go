@@ -20,6 +20,7 @@ var presetSays = map[string]string{
 	rule.PresetUpdates:  "the system may fetch its updates",
 	rule.PresetMDNS:     "the system may find names and services of the local network, but not of a public one",
 	rule.PresetPrinters: "the print service may reach printers of the local network",
+	rule.PresetLists:    "the firewall may fetch the blocklists that you have chosen",
 	rule.PresetPublic:   "nobody comes in on a public network, once you have named a network (sekishoctl networks)",
 }
 

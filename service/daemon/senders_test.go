@@ -4,11 +4,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"sekisho/app/api"
+	"sekisho/app/flow"
+	"sekisho/app/prompt"
 	"sekisho/app/rule"
 	"sekisho/service/lab"
 )
@@ -108,4 +111,45 @@ func TestListsOnTheCommandLine(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	ctl(0, "is gone", "lists", "remove", "My hosts")
+}
+
+// Where the service itself is filtered, it fetches lists by a preset; without it somebody
+// is asked, as for every program.
+func TestFetchingIsFilteredToo(t *testing.T) {
+	s := newScene(t)
+	p := s.publish("198.51.100.0/24\n192.0.2.0/24\n")
+	pid := strconv.Itoa(s.service.PID())
+	if err := os.WriteFile(filepath.Join(s.Filtered, "cgroup.procs"), []byte(pid), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.subscribe(p, "bad", "networks")
+	shown := false
+	err := s.api.Activity(t.Context(), api.ActivityFilter{}, func(f flow.Flow) {
+		shown = shown || f.Process.PID == uint32(s.service.PID()) && f.Decision.By.Name == rule.PresetLists
+	})
+	if err != nil || !shown {
+		t.Errorf("its own connection is not shown: %v", err)
+	}
+	settings, err := s.api.Settings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.DisabledPresets = append(settings.DisabledPresets, rule.PresetLists)
+	if err := s.api.SetSettings(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	fetched := make(chan error, 1)
+	go func() { fetched <- s.api.UpdateLists(t.Context(), "bad", func(api.ListProgress) {}) }()
+	q := s.prompts(1)[0]
+	s.answer(q, rule.Block, rule.Once, prompt.DefaultScope(q.Flow))
+	if err := <-fetched; err == nil {
+		t.Error("fetched, though it was blocked")
+	}
+	if l := s.list("bad"); l.Networks != 2 || l.Error == "" {
+		t.Errorf("after it was blocked: %+v", l)
+	}
+	// The lab can't be closed around a service that is in its filtered group.
+	if err := os.WriteFile(filepath.Join(s.Others, "cgroup.procs"), []byte(pid), 0); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"os"
 	"slices"
 
 	"sekisho/app/flow"
@@ -78,6 +79,10 @@ func (e *Engine) presetQuery(f *flow.Flow) rule.Query {
 		q.Network = ""
 	}
 	switch {
+	case e.itself(f.Process):
+		own := *f.Process
+		own.Path = rule.OwnPath
+		q.Process = &own
 	case f.Process.Replaced:
 		nameless := *f.Process
 		nameless.Path, nameless.Script = "", ""
@@ -86,6 +91,17 @@ func (e *Engine) presetQuery(f *flow.Flow) rule.Query {
 		q.Process = nil // as the kernel does, which doesn't ask who talks to itself
 	}
 	return q
+}
+
+// itself reports whether p is this very service.
+func (e *Engine) itself(p *flow.Process) bool {
+	return int(p.PID) == os.Getpid() && p.UID == 0 && p.IsFile()
+}
+
+// forItself reports whether a decision is about this service alone, and not about whoever
+// executes the same file.
+func forItself(d flow.Decision) bool {
+	return d.By.Kind == flow.ByPreset && d.By.Name == rule.PresetLists
 }
 
 // clientPort reports whether a flow to or from a DHCP server is one by the client's port
@@ -134,6 +150,7 @@ var presetAbout = map[string]string{
 	rule.PresetUpdates:  "It is about the programs that update the system.",
 	rule.PresetMDNS:     "It is about names and services of the local network.",
 	rule.PresetPrinters: "It is about the print service and printers of the local network.",
+	rule.PresetLists:    "It is about the firewall itself, which fetches blocklists.",
 	rule.PresetPublic:   "It is about what comes in on public networks.",
 }
 
@@ -156,6 +173,8 @@ func presetSentence(d flow.Decision) string {
 			return "A public network needn't know this machine's name and what it offers."
 		}
 		return "The system may find names and services of the local network."
+	case rule.PresetLists:
+		return "The firewall may fetch the blocklists that you have chosen."
 	case rule.PresetPrinters:
 		return "The print service may reach printers of the local network."
 	}
