@@ -10,7 +10,7 @@
 //     quits); of two that share their narrowest, the next decides, so more operands win
 //     over fewer; of two that name folders, the deeper wins;
 //  2. destination: exact name or address, domain (more labels first), network or range
-//     (fewer addresses first), local network, any;
+//     (fewer addresses first), list, local network, any;
 //  3. ports: set over any, fewer first; then protocol, user, network profile and one
 //     direction: set over not set;
 //  4. block over allow; then the newer.
