@@ -13,7 +13,7 @@ import (
 )
 
 // explainRules says what Sekisho itself would decide about a flow, step by step.
-func (e *Engine) explainRules(f flow.Flow) (api.Explanation, error) {
+func (e *Engine) explainRules(f flow.Flow) api.Explanation {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var x api.Explanation
@@ -26,14 +26,14 @@ func (e *Engine) explainRules(f flow.Flow) (api.Explanation, error) {
 	}
 	if d, ok := e.first(&f); ok {
 		step("mode "+string(e.mode.Mode), d, true, firstSentence(d))
-		return x, nil
+		return x
 	}
 	step("mode "+string(e.mode.Mode), flow.Decision{}, false, "Neither lockdown nor off, so rules are looked at.")
 	winner, _ := e.rule(&f)
 	listed, d, decided := e.explainLists(&f, winner)
 	if x.Steps = append(x.Steps, listed...); decided {
 		x.Decision = d
-		return x, nil
+		return x
 	}
 	for _, c := range e.set.Explain(e.query(&f), e.c.Clock()) {
 		if c.Won {
@@ -42,21 +42,21 @@ func (e *Engine) explainRules(f flow.Flow) (api.Explanation, error) {
 		x.Steps = append(x.Steps, stepOf(c))
 	}
 	if decided {
-		return x, nil
+		return x
 	}
 	if e.set.Len() == 0 {
 		step("rules", flow.Decision{}, false, "There are no rules.")
 	}
 	if e.explainPresets(&f, step) || e.explainTrust(&f, step) {
-		return x, nil
+		return x
 	}
 	if d, ok := byMode(e.mode.Mode); ok {
 		step("mode "+string(e.mode.Mode), d, true, fmt.Sprintf("No rule says anything, and the mode is %s.", e.mode.Mode))
-		return x, nil
+		return x
 	}
 	step("mode ask", flow.Decision{Verdict: flow.Waiting, By: flow.By{Kind: flow.ByMode, Name: "ask"}}, true,
 		"No rule says anything: it waits while somebody is asked.")
-	return x, nil
+	return x
 }
 
 func firstSentence(d flow.Decision) string {

@@ -103,7 +103,7 @@ func TestListBeforeRule(t *testing.T) {
 			if blocked := c.want == "refused"; blocked != slices.Contains(l.counted, "bad") {
 				t.Errorf("counted %v", l.counted)
 			}
-			x, err := w.e.Explain(t.Context(), api.Question{Program: p.Path, To: "www.listed.example", Port: 443})
+			x, err := w.e.Explain(t.Context(), api.Question{Program: p.Path, To: "www.listed.example", Port: 443, Asker: api.Asker{Admin: true}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"sekisho/app/api"
 	"sekisho/app/flow"
@@ -33,6 +34,13 @@ type Looked struct {
 // maxTried is how many addresses of a name are looked at.
 const maxTried = 8
 
+// toldFor is how long an address in a user's own flows counts, and maxSeenOfUser how many
+// flows of the program are looked at for it.
+const (
+	toldFor       = time.Hour
+	maxSeenOfUser = 1000
+)
+
 // resolve finds the addresses that f's program means by its name: those that it was told,
 // else those that the system finds. The first is decided about. The culprit is what kept
 // it from finding any.
@@ -40,7 +48,7 @@ func (e *Engine) resolve(ctx context.Context, f *flow.Flow, q api.Question) (ste
 	if f.Remote.Addr.IsValid() {
 		return nil, []netip.Addr{f.Remote.Addr.Unmap()}, nil
 	}
-	if to = e.c.Names.Addrs(f.Process.Key(), f.Remote.Name, e.c.Clock().Wall); len(to) > 0 {
+	if to = e.told(f, q.Asker); len(to) > 0 {
 		slices.SortFunc(to, netip.Addr.Compare)
 		steps = append(steps, api.Step{
 			What: "names", Part: api.PartNames, Code: "name-known", Values: map[string]string{"name": f.Remote.Name, "answer": addrs(to)},
@@ -59,6 +67,27 @@ func (e *Engine) resolve(ctx context.Context, f *flow.Flow, q api.Question) (ste
 		f.Remote.Addr = to[0]
 	}
 	return steps, to, culprit
+}
+
+// told is what f's program was told that its name is. A user learns of it what flows of
+// theirs show, since others run the same program.
+func (e *Engine) told(f *flow.Flow, a api.Asker) []netip.Addr {
+	now := e.c.Clock().Wall
+	if a.Admin {
+		return e.c.Names.Addrs(f.Process.Key(), f.Remote.Name, now)
+	}
+	e.save()
+	var to []netip.Addr
+	err := e.c.Store.History(now.Add(-toldFor), f.Process.Path, flow.Waiting, maxSeenOfUser, func(g flow.Flow) bool {
+		if a.Sees(g) && g.Remote.Name == f.Remote.Name && g.Process.Key() == f.Process.Key() && !slices.Contains(to, g.Remote.Addr) {
+			to = append(to, g.Remote.Addr)
+		}
+		return true
+	})
+	if err != nil {
+		e.c.Log.Warn("the history can't be read", "err", err)
+	}
+	return to
 }
 
 func addrs(list []netip.Addr) string {

@@ -3,12 +3,15 @@ package engine
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sekisho/app/api"
 	"sekisho/app/flow"
 	"sekisho/app/rule"
+	"sekisho/service/names"
 )
 
 // fakeRest is the rest of a machine that finds one name and drops what goes to port 25.
@@ -200,6 +203,26 @@ func TestExplainsByID(t *testing.T) {
 	for id, a := range map[string]api.Asker{q.Flow.ID: {UID: p.UID + 1}, "no-such": admin} {
 		if _, err := explain(id, a); api.CodeOf(err) != api.NotFound {
 			t.Errorf("%s for %+v: %v", id, a, err)
+		}
+	}
+}
+
+// Whether another user's program looked up a name is not told; one's own connection is.
+func TestNamesOfOthersAreHidden(t *testing.T) {
+	w := newWorld(t)
+	w.e.c.Machine = &fakeRest{}
+	p := w.program("p")
+	addr := netip.MustParseAddr("192.0.2.9")
+	w.names.Learn(p.Key(), names.Answer{Question: "secret.example", Addrs: []netip.Addr{addr}, TTL: time.Hour}, time.Now())
+	w.rule(rule.Rule{Action: rule.Block, Program: rule.Program{Path: p.Path}}, "192.0.2.9")
+	w.is(w.send(to(w.socket(p), flow.TCP, "192.0.2.9:443")), "refused")
+	for uid, want := range map[uint32]string{p.UID: "name-known", p.UID + 1: "name-not-asked"} {
+		x, err := w.e.Explain(t.Context(), api.Question{Program: p.Path, To: "secret.example", Port: 443, Asker: api.Asker{UID: uid}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(x.Steps, func(s api.Step) bool { return s.Code == want }) {
+			t.Errorf("user %d: %+v, want %s", uid, x.Steps, want)
 		}
 	}
 }
