@@ -158,7 +158,8 @@ func (e *Engine) unattended(f *flow.Flow) (flow.Decision, bool) {
 		return flow.Decision{}, false
 	}
 	v := flow.Block
-	if e.settings.Unattended == unattendedPackage && f.Process.Package != "" && f.Process.Script == "" && !f.Process.Inline {
+	p := f.Process
+	if e.settings.Unattended == unattendedPackage && p.Package != "" && p.Integrity != flow.Modified && !p.Replaced && p.Script == "" && !p.Inline {
 		v = flow.Allow
 	}
 	return flow.Decision{Verdict: v, By: flow.By{Kind: flow.ByLimit, Name: limitUnattended}}, true
