@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
-	"go.etcd.io/bbolt"
 )
 
-// refreshCopy makes the good copy from the database as it is now, unless nothing was
+// refreshCopy makes the good copy from the main file as it is now, unless nothing was
 // written since the last one. The copy is inspected before it takes the old one's
 // place: a disk that fails must not take the good copy with it.
 func (s *Store) refreshCopy() error {
@@ -24,7 +22,7 @@ func (s *Store) refreshCopyLocked() error {
 	}
 	err := s.snapshot(s.path(".good.new"))
 	if err == nil {
-		_, err = inspect(s.path(".good.new"))
+		_, err = inspect(s.path(".good.new"), mainFile)
 	}
 	if err == nil {
 		err = s.rename(".good.new", ".good")
@@ -36,7 +34,7 @@ func (s *Store) refreshCopyLocked() error {
 	return nil
 }
 
-// snapshot writes the database as it is at one moment to a new file, synced.
+// snapshot writes the main file as it is at one moment to a new file, synced.
 func (s *Store) snapshot(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -44,18 +42,6 @@ func (s *Store) snapshot(path string) error {
 	}
 	_, err = s.writeSnapshot(f)
 	return errors.Join(err, f.Close())
-}
-
-// writeSnapshot writes the database to f, syncs it and returns its length in bytes.
-func (s *Store) writeSnapshot(f *os.File) (n int64, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
-		n, err = tx.WriteTo(f)
-		return err
-	})
-	if err != nil {
-		return n, err
-	}
-	return n, f.Sync()
 }
 
 // sameCopy reports whether the good copy holds what c, the database, holds.
@@ -70,5 +56,5 @@ func (s *Store) sameCopy(c contents) bool {
 		return false
 	}
 	root, err := readMeta(f, info.Size())
-	return err == nil && root == c.root && c.schema == currentSchema()
+	return err == nil && root == c.root && c.schema == mainFile.schema
 }

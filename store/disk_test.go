@@ -98,8 +98,8 @@ func TestFullDisk(t *testing.T) {
 				t.Error("a copy needs room")
 			}
 			sameRules(t, s, want)
-			if n := len(history(t, s, HistoryFilter{})); n != 0 || s.history != 0 {
-				t.Errorf("%d flows, counted %d", n, s.history)
+			if n := len(history(t, s, HistoryFilter{})); n != 0 || s.past.count != 0 {
+				t.Errorf("%d flows, counted %d", n, s.past.count)
 			}
 
 			free()

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -35,63 +37,57 @@ func (s *Store) AppendFlows(flows []flow.Flow) error {
 	if len(flows) == 0 {
 		return nil
 	}
-	err := s.update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte(historyBucket))
-		b.FillPercent = 0.9                      // it grows at the end
-		last := make(map[string]int, len(flows)) // what ended at once is written once
-		for i := range flows {
-			last[flows[i].ID] = i
-		}
-		var w flowWriter
-		var key []byte // bbolt keeps a copy
-		for i := range flows {
-			f := &flows[i]
-			if len(f.ID) > maxID {
-				return fmt.Errorf("flow %.20q %w", f.ID, errNoID)
-			}
-			if last[f.ID] != i {
-				continue
-			}
-			key = appendHistoryKey(key[:0], f)
-			value, err := w.record(key, f)
-			if err != nil {
-				return err
-			}
-			if old := b.Get(key); old == nil {
-				s.history++
-			} else {
-				s.volume -= int64(len(old))
-			}
-			s.volume += int64(len(value))
-			if err := b.Put(key, value); err != nil {
-				return err
-			}
-		}
-		return s.prune(b)
-	})
+	_, err := s.OpenHistory()
+	if err == nil {
+		s.past.counting.Lock()
+		defer s.past.counting.Unlock()
+		err = s.past.change(func(c *change) error { return s.append(c, flows) })
+	} else if !errors.Is(err, ErrClosed) {
+		err = fmt.Errorf("%w: %w", ErrNotSaved, err)
+	}
 	if err != nil {
 		return fmt.Errorf("save history: %w", err)
 	}
 	return nil
 }
 
-// prune removes the oldest flows beyond the bound.
-func (s *Store) prune(b *bbolt.Bucket) error {
-	var old [][]byte
-	c := b.Cursor()
-	volume := s.volume
-	for key, value := c.First(); key != nil && (s.history-len(old) > s.opts.History || volume > s.opts.Volume); key, value = c.Next() {
-		old = append(old, bytes.Clone(key))
-		volume -= int64(len(value))
+func (s *Store) append(c *change, flows []flow.Flow) error {
+	last := make(map[string]int, len(flows)) // what ended at once is written once
+	for i := range flows {
+		last[flows[i].ID] = i
 	}
-	for _, key := range old {
-		if err := b.Delete(key); err != nil {
+	var w flowWriter
+	var key []byte // bbolt keeps a copy
+	for i := range flows {
+		f := &flows[i]
+		if len(f.ID) > maxID {
+			return fmt.Errorf("flow %.20q %w", f.ID, errNoID)
+		}
+		if last[f.ID] != i {
+			continue
+		}
+		key = appendHistoryKey(key[:0], f)
+		value, err := w.record(key, f)
+		if err != nil {
+			return err
+		}
+		if err := c.put(key, value, f.State == flow.Open); err != nil {
 			return err
 		}
 	}
-	s.history -= len(old)
-	s.volume = volume
-	return nil
+	return c.prune(s.opts)
+}
+
+// prune removes the oldest flows beyond the bounds.
+func (c *change) prune(bounds Options) error {
+	var old [][]byte
+	volume := c.volume
+	cursor := c.history.Cursor()
+	for key, value := cursor.First(); key != nil && (c.count-len(old) > bounds.History || volume > bounds.Volume); key, value = cursor.Next() {
+		old = append(old, bytes.Clone(key))
+		volume -= int64(len(value))
+	}
+	return c.remove(old)
 }
 
 var openNeedle = fmt.Appendf(nil, `"a":%q`, flow.Open) // no string has a quote that is not escaped
@@ -100,35 +96,28 @@ var openNeedle = fmt.Appendf(nil, `"a":%q`, flow.Open) // no string has a quote 
 func isOpen(body []byte) bool { return bytes.Contains(body, openNeedle) }
 
 // OpenFlows is the flows that went on when they were written last, before Open; the second
-// time it is none. Those of a few processes share them.
+// time it is none. Those of a few processes share them. It doesn't wait for the rest of
+// the history.
 func (s *Store) OpenFlows() ([]flow.Flow, error) {
-	s.writing.Lock()
-	left := s.left
-	s.left = nil
-	s.writing.Unlock()
-	if len(left) == 0 {
+	left := s.past.left.Swap(nil)
+	if left == nil {
 		return nil, nil
 	}
+	if left.err != nil && !errors.Is(left.err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read what was open: %w", left.err)
+	}
 	var flows []flow.Flow
-	err := s.view(func(tx *bbolt.Tx) error {
-		flows = nil // view may run this again
-		processes := map[flow.ProcessID]*flow.Process{}
-		b := tx.Bucket([]byte(historyBucket))
-		for _, r := range left {
-			f, err := decodeFlow(r.key, b.Get(r.key))
-			if err != nil || f.State != flow.Open {
-				continue
-			}
-			if p := processes[f.Process.ProcessID]; p != nil && p.ExecID == f.Process.ExecID && p.UID == f.Process.UID {
-				f.Process = p
-			}
-			processes[f.Process.ProcessID] = f.Process
-			flows = append(flows, f)
+	processes := map[flow.ProcessID]*flow.Process{}
+	for _, e := range left.entries {
+		f, err := decodeFlow(e.key, e.value)
+		if err != nil || f.State != flow.Open {
+			continue
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read what was open: %w", err)
+		if p := processes[f.Process.ProcessID]; p != nil && p.ExecID == f.Process.ExecID && p.UID == f.Process.UID {
+			f.Process = p
+		}
+		processes[f.Process.ProcessID] = f.Process
+		flows = append(flows, f)
 	}
 	return flows, nil
 }
@@ -141,12 +130,15 @@ const historyChunk = 1000
 // until f returns false. f is called outside of any transaction and may take its
 // time; flows that are added meanwhile are not seen.
 func (s *Store) History(filter HistoryFilter, f func(flow.Flow) bool) error {
+	if _, err := s.OpenHistory(); err != nil {
+		return fmt.Errorf("read history: %w", err)
+	}
 	match := newMatcher(filter)
 	var before []byte // nil: from the end
 	for left := filter.Limit; ; {
 		var flows []flow.Flow
 		more := false
-		err := s.view(func(tx *bbolt.Tx) error {
+		err := s.past.view(func(tx *bbolt.Tx) error {
 			flows, more = nil, false // view may run this again
 			c := tx.Bucket([]byte(historyBucket)).Cursor()
 			key, value := seekBefore(c, before)
@@ -185,7 +177,10 @@ func (s *Store) Flow(id string) (f flow.Flow, found bool, err error) {
 	if id == "" || len(id) > maxID {
 		return f, false, nil
 	}
-	err = s.view(func(tx *bbolt.Tx) error {
+	if _, err := s.OpenHistory(); err != nil {
+		return f, false, fmt.Errorf("read history: %w", err)
+	}
+	err = s.past.view(func(tx *bbolt.Tx) error {
 		found = false // view may run this again
 		c := tx.Bucket([]byte(historyBucket)).Cursor()
 		for key, value := c.Last(); key != nil; key, value = c.Prev() {

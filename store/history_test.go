@@ -97,8 +97,8 @@ func TestHistoryIsBounded(t *testing.T) {
 		}
 	}
 	got := history(t, s, HistoryFilter{}) // three chunks
-	if len(got) != 2500 || got[0].ID != "3999" || got[2499].ID != "1500" || s.history != 2500 {
-		t.Fatalf("%d flows, from %s to %s; counted %d", len(got), got[0].ID, got[len(got)-1].ID, s.history)
+	if len(got) != 2500 || got[0].ID != "3999" || got[2499].ID != "1500" || s.past.count != 2500 {
+		t.Fatalf("%d flows, from %s to %s; counted %d", len(got), got[0].ID, got[len(got)-1].ID, s.past.count)
 	}
 	for i := range got[1:] {
 		if !got[i].Time.After(got[i+1].Time) {
@@ -112,8 +112,8 @@ func TestHistoryIsBounded(t *testing.T) {
 	if err := s.AppendFlows([]flow.Flow{fullFlow("last", noon.Add(9000*time.Second))}); err != nil {
 		t.Fatal(err)
 	}
-	if got := ids(history(t, s, HistoryFilter{Limit: 3})); got != "last 3999 3998" || s.history != 10 {
-		t.Errorf("got %q of %d", got, s.history)
+	if got := ids(history(t, s, HistoryFilter{Limit: 3})); got != "last 3999 3998" || s.past.count != 10 {
+		t.Errorf("got %q of %d", got, s.past.count)
 	}
 }
 
@@ -246,15 +246,19 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 		}
 	}
 	got := history(t, s, HistoryFilter{})
-	if len(got) < 30 || len(got) > 50 || got[0].ID != "299" || got[len(got)-1].ID != fmt.Sprint(300-len(got)) || s.history != len(got) {
-		t.Errorf("%d flows, from %s to %s; counted %d", len(got), got[0].ID, got[len(got)-1].ID, s.history)
+	if len(got) < 30 || len(got) > 50 || got[0].ID != "299" || got[len(got)-1].ID != fmt.Sprint(300-len(got)) || s.past.count != len(got) {
+		t.Errorf("%d flows, from %s to %s; counted %d", len(got), got[0].ID, got[len(got)-1].ID, s.past.count)
 	}
-	volume := s.volume
+	volume := s.past.volume
 	if volume > 100_000 || volume < 95_000 {
 		t.Errorf("%d bytes", volume)
 	}
-	if s = reopen(t, s); s.volume != volume || s.history != len(got) {
-		t.Errorf("opened again: %d flows, %d bytes, want %d and %d", s.history, s.volume, len(got), volume)
+	s = reopen(t, s)
+	if r, err := s.OpenHistory(); r != nil || err != nil {
+		t.Error(r, err)
+	}
+	if s.past.volume != volume || s.past.count != len(got) {
+		t.Errorf("opened again: %d flows, %d bytes, want %d and %d", s.past.count, s.past.volume, len(got), volume)
 	}
 }
 

@@ -2,15 +2,20 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
+	"sekisho/app/flow"
 	"sekisho/app/rule"
 )
 
@@ -68,10 +73,10 @@ func TestVersion1IsMigrated(t *testing.T) {
 	}
 	usable(t, s)
 	s = reopen(t, s)
-	if c := must[contents](t)(inspect(s.path(""))); c.schema != 2 {
+	if c := must[contents](t)(inspect(s.path(""), mainFile)); c.schema != 3 {
 		t.Errorf("version %d", c.schema)
 	}
-	if c := must[contents](t)(inspect(s.path(".good"))); c.schema != 2 {
+	if c := must[contents](t)(inspect(s.path(".good"), mainFile)); c.schema != 3 {
 		t.Errorf("version of the copy %d", c.schema)
 	}
 }
@@ -113,7 +118,7 @@ func TestNewerVersionIsLeftAlone(t *testing.T) {
 	db := must[*bbolt.DB](t)(bbolt.Open(path, 0o600, nil))
 	err := db.Update(func(tx *bbolt.Tx) error {
 		// What a newer version may have done to the rest is its own affair.
-		return errors.Join(putSchema(tx, currentSchema()+1), tx.Bucket([]byte(rulesBucket)).Put([]byte("n"), []byte("new")))
+		return errors.Join(putSchema(tx, mainFile.schema+1), tx.Bucket([]byte(rulesBucket)).Put([]byte("n"), []byte("new")))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
@@ -128,6 +133,152 @@ func TestNewerVersionIsLeftAlone(t *testing.T) {
 	if now := must[[]os.DirEntry](t)(os.ReadDir(dir)); len(now) != 2 { // the lock
 		t.Errorf("files: %v", now)
 	}
+}
+
+// writeVersion2 makes a file as version 2 did: like version 1, but with checksums, the
+// inbox, and the history in it.
+func writeVersion2(t testing.TB, path string, flows []flow.Flow, more func(*bbolt.Tx) error) {
+	t.Helper()
+	db := must[*bbolt.DB](t)(bbolt.Open(path, 0o600, nil))
+	put := func(tx *bbolt.Tx, bucket string, key []byte, v any) error {
+		return tx.Bucket([]byte(bucket)).Put(key, must[[]byte](t)(encode(key, v)))
+	}
+	err := db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range []string{"rules", "documents", "missed", "history"} {
+			must[*bbolt.Bucket](t)(tx.CreateBucket([]byte(name)))
+		}
+		err := errors.Join(tx.Bucket([]byte("rules")).SetSequence(12), put(tx, "rules", []byte("12"), must[ruleRecord](t)(newRuleRecord(fullRule()))),
+			put(tx, "documents", []byte("mode"), "learn"), put(tx, "missed", []byte("1"), newPromptRecord(fullPrompt("1", noon))))
+		for _, f := range flows {
+			err = errors.Join(err, put(tx, "history", historyKey(f), newFlowRecord(f)))
+		}
+		return errors.Join(err, more(tx), putSchema(tx, 2))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// version2 writes 300 flows, of which one is open, and a damaged one, and returns the
+// 300, the newest first.
+func version2(t testing.TB, path string) []flow.Flow {
+	t.Helper()
+	flows := manyFlows(300)
+	flows[7].State, flows[7].Ended, flows[7].Cookie = flow.Open, time.Time{}, 77
+	writeVersion2(t, path, flows, func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("history")).Put([]byte("00000000x"), []byte("damaged"))
+	})
+	slices.SortFunc(flows, func(a, b flow.Flow) int { return cmp.Compare(b.ID, a.ID) })
+	return flows
+}
+
+// judgeVersion2 fails the test unless s holds what version2 wrote and want.
+func judgeVersion2(t *testing.T, s *Store, want []flow.Flow) {
+	t.Helper()
+	if st := stateOf(t, s); len(st.rules) != 1 || st.mode != "learn" || st.missed != 1 {
+		t.Errorf("got %+v", st)
+	}
+	if got := history(t, s, HistoryFilter{}); !reflect.DeepEqual(got, want) || s.past.count != len(want) {
+		t.Errorf("%d flows, counted %d", len(got), s.past.count)
+	}
+	if r := must[rule.Rule](t)(s.PutRule(simpleRule("/new"))); r.ID != "13" {
+		t.Errorf("new id %s", r.ID)
+	}
+}
+
+func TestVersion2IsMigrated(t *testing.T) {
+	dir := t.TempDir()
+	want := version2(t, filepath.Join(dir, "sekisho.db"))
+	s, r := openAnyway(t, dir, Options{})
+	if r == nil || r.Cause != nil || r.Dropped != 1 {
+		t.Errorf("recovery %v", r)
+	}
+	left, err := s.OpenFlows()
+	if err != nil || len(left) != 1 || left[0].Cookie != 77 {
+		t.Errorf("open: %+v, %v", left, err)
+	}
+	judgeVersion2(t, s, want)
+	s = reopen(t, s)
+	if left, err := s.OpenFlows(); err != nil || len(left) != 1 {
+		t.Errorf("open the second time: %+v, %v", left, err)
+	}
+	if n := len(history(t, s, HistoryFilter{})); n != len(want) {
+		t.Errorf("%d flows the second time", n)
+	}
+	if files := must[[]os.DirEntry](t)(os.ReadDir(dir)); len(files) != 4 {
+		t.Errorf("files: %v", files)
+	}
+}
+
+// A cut during the migration leaves half a file, or the new history beside the old file.
+func TestMigrationIsCut(t *testing.T) {
+	half := func(t *testing.T, dir, name string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, leave := range map[string]func(t *testing.T, dir string){
+		"history half": func(t *testing.T, dir string) { half(t, dir, "sekisho.db.history.new") },
+		"main half": func(t *testing.T, dir string) {
+			half(t, dir, "sekisho.db.new")
+			other := t.TempDir()
+			version2(t, filepath.Join(other, "sekisho.db"))
+			s, _ := openAnyway(t, other, Options{})
+			if err := os.Rename(s.path(".history"), filepath.Join(dir, "sekisho.db.history")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			want := version2(t, filepath.Join(dir, "sekisho.db"))
+			leave(t, dir)
+			s, _ := openAnyway(t, dir, Options{})
+			judgeVersion2(t, s, want)
+		})
+	}
+}
+
+// A good copy of version 2 must not undo the history that was moved since.
+func TestGoodCopyOfVersion2KeepsTheNewHistory(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "sekisho.db.good")
+	want := version2(t, good)
+	s, _ := openAnyway(t, dir, Options{})
+	later := fullFlow("later", noon.Add(time.Hour))
+	if err := errors.Join(s.AppendFlows([]flow.Flow{later}), s.Close(), os.Remove(s.path("")), os.Remove(good)); err != nil {
+		t.Fatal(err)
+	}
+	version2(t, good)
+	s, _ = openAnyway(t, dir, Options{})
+	judgeVersion2(t, s, append([]flow.Flow{later}, want...))
+}
+
+func TestRestoreOfVersion2(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old")
+	writeVersion2(t, path, manyFlows(20), func(*bbolt.Tx) error { return nil })
+	s := open(t, t.TempDir(), Options{})
+	usable(t, s)
+	if err := s.Restore(bytes.NewReader(packAs(backupMagic1, must[[]byte](t)(os.ReadFile(path))))); err != nil {
+		t.Fatal(err)
+	}
+	if st, n := stateOf(t, s), len(history(t, s, HistoryFilter{})); len(st.rules) != 1 || n != 20 || s.past.count != 20 {
+		t.Errorf("got %d rules, %d flows, counted %d", len(st.rules), n, s.past.count)
+	}
+}
+
+func TestVersion2OnAFullDisk(t *testing.T) {
+	dir := smallDisk(t, 4096)
+	want := version2(t, filepath.Join(dir, "sekisho.db"))
+	for _, keep := range []int{4, 100, 250} {
+		free := fillDisk(t, dir, keep)
+		if _, _, err := Open(dir, Options{}); !errors.Is(err, unix.ENOSPC) || !errors.Is(err, ErrNotSaved) {
+			t.Errorf("%d KiB left: %v", keep, err)
+		}
+		free()
+	}
+	s, _ := openAnyway(t, dir, Options{})
+	judgeVersion2(t, s, want)
 }
 
 // The format on disk: a field may be added; another change needs a migration, not a new

@@ -18,9 +18,12 @@ const lockWait = time.Second
 // Open opens the database in dir, and makes both if they are missing. Only one
 // process can have it open: another gets ErrInUse after a second. A file that is
 // damaged is replaced, and the Recovery, else nil, says by what and what was lost; a
-// file from a newer version is left alone and gives ErrNewer.
+// file from a newer version is left alone and gives ErrNewer. How long it takes does not
+// depend on the history: see OpenHistory.
 func Open(dir string, opts Options) (*Store, *Recovery, error) {
 	s := &Store{dir: dir, opts: opts.withDefaults()}
+	s.name, s.log = s.path(""), s.opts.Log
+	s.past.name, s.past.log = s.path(".history"), s.opts.Log
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("open store: %w", err)
 	}
@@ -63,8 +66,13 @@ func (s *Store) open() (*Recovery, error) {
 	if err := s.tidy(); err != nil {
 		return nil, err
 	}
+	var left leftOpen
+	left.entries, left.err = peek(s.past.name)
+	if errors.Is(left.err, ErrNewer) {
+		return nil, left.err
+	}
 	var recovery *Recovery
-	db, c, err := load(s.path(""))
+	db, c, err := load(s.name, s.past.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		recovery, db, c, err = s.start()
@@ -74,7 +82,11 @@ func (s *Store) open() (*Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.db, s.history, s.volume, s.left = db, c.history, c.volume, c.open
+	if errors.Is(left.err, fs.ErrNotExist) { // a migration or create may have made it
+		left.entries, left.err = peek(s.past.name)
+	}
+	s.past.left.Store(&left)
+	s.db = db
 	if len(c.damaged) > 0 {
 		recovery = s.drop(c.damaged, recovery)
 	}
@@ -85,15 +97,17 @@ func (s *Store) open() (*Recovery, error) {
 // tidy removes what a service that was killed left half done.
 func (s *Store) tidy() error {
 	leftovers, err := filepath.Glob(s.path(".backup-*"))
-	for _, path := range append(leftovers, s.path(".new"), s.path(".good.new"), s.path(".restore")) {
+	half, halfErr := filepath.Glob(s.path("*.new"))
+	for _, path := range append(append(leftovers, half...), s.path(".restore"), s.path(".history.restore")) {
 		err = errors.Join(err, removeFile(path))
 	}
-	return err
+	return errors.Join(err, halfErr)
 }
 
-// load inspects, opens and migrates the file at path.
-func load(path string) (*bbolt.DB, contents, error) {
-	c, err := inspect(path)
+// load inspects, opens and migrates the main file at path. The history that one of
+// version 2 holds goes to the file at history, unless there is one.
+func load(path, history string) (*bbolt.DB, contents, error) {
+	c, err := inspect(path, mainFile)
 	if err != nil {
 		return nil, c, err
 	}
@@ -101,38 +115,64 @@ func load(path string) (*bbolt.DB, contents, error) {
 	if err != nil {
 		return nil, c, err
 	}
-	if err := migrate(db, c.schema); err != nil {
-		return nil, c, errors.Join(err, db.Close())
-	}
-	return db, c, nil
+	db, err = migrate(db, history, c.schema)
+	return db, c, err
 }
 
-// create makes an empty database under another name and gives it its own when it is
-// whole: a cut while bbolt makes a file can leave one on which bbolt panics.
+// create makes an empty database, with a history unless there is one.
 func (s *Store) create() (*bbolt.DB, contents, error) {
-	if err := createAt(s.path(".new")); err != nil {
-		return nil, contents{}, errors.Join(err, removeFile(s.path(".new")))
+	if _, err := os.Lstat(s.past.name); errors.Is(err, fs.ErrNotExist) {
+		if err := createAt(s.past.name, historyFile); err != nil {
+			return nil, contents{}, err
+		}
 	}
-	if err := s.rename(".new", ""); err != nil {
+	if err := createAt(s.name, mainFile); err != nil {
 		return nil, contents{}, err
 	}
-	return load(s.path(""))
+	return load(s.name, s.past.name)
 }
 
-func createAt(path string) error {
-	db, err := openBolt(path)
-	if err != nil {
-		return err
+// createAt makes an empty file under another name and gives it its own when it is
+// whole: a cut while bbolt makes a file can leave one on which bbolt panics.
+func createAt(path string, k kind) error {
+	return build(path, k, func(*bbolt.DB) error { return nil })
+}
+
+// build makes a new file, has fill fill it without syncing, and gives it its name when it
+// is whole and on disk. An error wraps ErrNotSaved, or is fill's.
+func build(path string, k kind, fill func(*bbolt.DB) error) error {
+	db, err := (*bbolt.DB)(nil), removeFile(path+".new")
+	if err == nil {
+		db, err = openBolt(path + ".new")
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range recordBuckets {
-			if _, err := tx.CreateBucket([]byte(name)); err != nil {
-				return err
+	if err == nil {
+		db.NoSync = true
+		err = db.Update(func(tx *bbolt.Tx) error {
+			for _, name := range k.buckets {
+				if _, err := tx.CreateBucket([]byte(name)); err != nil {
+					return err
+				}
 			}
+			return putSchema(tx, k.schema)
+		})
+		if err == nil {
+			err = fill(db)
 		}
-		return putSchema(tx, currentSchema())
-	})
-	return errors.Join(err, db.Close(), syncPath(path))
+		err = errors.Join(err, db.Close())
+	}
+	if err == nil {
+		err = syncPath(path + ".new")
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = syncPath(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSaved, errors.Join(err, removeFile(path+".new")))
+	}
+	return nil
 }
 
 // rename gives a file of this store another name, for good when it returns.

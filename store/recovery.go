@@ -16,26 +16,37 @@ import (
 // keptBroken is how many damaged files are kept.
 const keptBroken = 5
 
-// Recovery says what Open did about a damaged file. String says it in words.
+// Recovery says what Open or OpenHistory did about a damaged file. String says it in words.
 type Recovery struct {
+	History  bool      // the file is the history's
 	Cause    error     // what was wrong; nil if only Dropped is set
 	Kept     string    // where the damaged file is now; empty if it was missing
-	Restored time.Time // when the copy was made that took its place; zero: none, everything starts empty
+	Restored time.Time // when the copy was made that took its place; zero: none, rules and settings start empty
+	Saved    int       // entries that could be read from a damaged history and are in the new one
 	Dropped  int       // entries of the history and the inbox that could not be read and were removed
 }
 
 // String is a few plain sentences for a log or a screen.
 func (r *Recovery) String() string {
+	what, empty := "the rules", "rules and settings start empty"
+	if r.History {
+		what, empty = "the history", "it starts empty"
+	}
 	var b strings.Builder
 	if r.Cause != nil {
 		if r.Kept != "" {
-			fmt.Fprintf(&b, "The file with the rules could not be used (%v) and was kept as %s. ", r.Cause, r.Kept)
+			fmt.Fprintf(&b, "The file with %s could not be used (%v) and was kept as %s. ", what, r.Cause, r.Kept)
 		} else {
-			b.WriteString("The file with the rules was missing. ")
+			fmt.Fprintf(&b, "The file with %s was missing. ", what)
 		}
-		if r.Restored.IsZero() {
-			b.WriteString("There was no good copy of it: rules, settings and history start empty. ")
-		} else {
+		switch {
+		case r.Saved > 0:
+			fmt.Fprintf(&b, "Entries that could be read from it and are in the new one: %d. ", r.Saved)
+		case r.History:
+			fmt.Fprintf(&b, "Nothing could be read from it: %s. ", empty)
+		case r.Restored.IsZero():
+			fmt.Fprintf(&b, "There was no good copy of it: %s. ", empty)
+		default:
 			fmt.Fprintf(&b, "The copy of %s took its place: what changed after that is lost. ", r.Restored.Local().Format("2006-01-02 15:04:05"))
 		}
 	}
@@ -62,10 +73,7 @@ func (s *Store) start() (*Recovery, *bbolt.DB, contents, error) {
 // its own name too until the other is ready, so that a cut in between leaves nothing
 // that looks like a new installation.
 func (s *Store) replace(cause error) (*Recovery, *bbolt.DB, contents, error) {
-	kept, err := s.keepAside("", os.Link)
-	if err != nil { // a folder, or a file system without links
-		kept, err = s.keepAside("", os.Rename)
-	}
+	kept, err := s.keepAsideAnyhow(s.name, s.path(".broken-"), keptBroken)
 	if err != nil {
 		return nil, nil, contents{}, fmt.Errorf("%w; keep it aside: %w", cause, err)
 	}
@@ -78,7 +86,7 @@ func (s *Store) substitute(r *Recovery) (*Recovery, *bbolt.DB, contents, error) 
 	if info, err := os.Stat(s.path(".good")); err == nil {
 		made = info.ModTime()
 	}
-	db, c, err := load(s.path(".good"))
+	db, c, err := load(s.path(".good"), s.past.name)
 	switch {
 	case err == nil:
 		// Run and Close make the next copy; until then this file is the only one.
@@ -88,7 +96,7 @@ func (s *Store) substitute(r *Recovery) (*Recovery, *bbolt.DB, contents, error) 
 		r.Restored = made
 		return r, db, c, nil
 	case errors.Is(err, errDamaged), errors.Is(err, ErrNewer):
-		if _, err := s.keepAside(".good", os.Rename); err != nil {
+		if _, err := s.keepAside(s.path(".good"), s.path(".broken-"), keptBroken, os.Rename); err != nil {
 			return nil, nil, c, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
@@ -98,32 +106,41 @@ func (s *Store) substitute(r *Recovery) (*Recovery, *bbolt.DB, contents, error) 
 	return r, db, c, err
 }
 
-// keepAside gives a damaged file a name that says when, by link or rename.
-func (s *Store) keepAside(suffix string, move func(from, to string) error) (string, error) {
-	base := s.path(".broken-" + time.Now().UTC().Format("20060102T150405.000Z"))
-	name := base
+// keepAsideAnyhow keeps a damaged file aside and, where that can be, under its own name too.
+func (s *Store) keepAsideAnyhow(path, broken string, keep int) (string, error) {
+	kept, err := s.keepAside(path, broken, keep, os.Link)
+	if err != nil { // a folder, or a file system without links
+		return s.keepAside(path, broken, keep, os.Rename)
+	}
+	return kept, nil
+}
+
+// keepAside gives a damaged file a name that begins with broken and says when, by link or
+// rename, and removes the oldest of those with such names when there are more than keep.
+func (s *Store) keepAside(path, broken string, keep int, move func(from, to string) error) (string, error) {
+	dated := broken + time.Now().UTC().Format("20060102T150405.000Z")
+	name := dated
 	for i := 2; ; i++ {
 		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		name = fmt.Sprintf("%s-%d", base, i)
+		name = fmt.Sprintf("%s-%d", dated, i)
 	}
-	if err := move(s.path(suffix), name); err != nil {
+	if err := move(path, name); err != nil {
 		return "", err
 	}
-	return name, errors.Join(s.trimBroken(), syncPath(s.dir))
+	return name, errors.Join(trimBroken(broken, keep), syncPath(s.dir))
 }
 
-// trimBroken removes the oldest of the damaged files when there are too many.
-func (s *Store) trimBroken() error {
-	broken, err := filepath.Glob(s.path(".broken-*"))
+func trimBroken(broken string, keep int) error {
+	all, err := filepath.Glob(broken + "*")
 	if err != nil {
 		return err
 	}
-	slices.Sort(broken) // the names are times
-	for len(broken) > keptBroken {
-		err = errors.Join(err, os.RemoveAll(broken[0]))
-		broken = broken[1:]
+	slices.Sort(all) // the names are times
+	for len(all) > keep {
+		err = errors.Join(err, os.RemoveAll(all[0]))
+		all = all[1:]
 	}
 	return err
 }
@@ -137,9 +154,8 @@ func (s *Store) drop(damaged []record, r *Recovery) *Recovery {
 	err := s.update(func(tx *bbolt.Tx) error {
 		for _, d := range damaged {
 			b := tx.Bucket([]byte(d.bucket))
-			if d.bucket == historyBucket {
-				s.history--
-				s.volume -= int64(len(b.Get(d.key)))
+			if b == nil {
+				continue // of a history that was moved without it
 			}
 			if err := b.Delete(d.key); err != nil {
 				return err
@@ -148,7 +164,26 @@ func (s *Store) drop(damaged []record, r *Recovery) *Recovery {
 		return nil
 	})
 	if err != nil { // they are skipped when read, and the next start tries again
-		s.opts.Log.Warn("damaged history could not be removed", "err", err)
+		s.log.Warn("damaged entries could not be removed", "err", err)
+	}
+	return r
+}
+
+// dropFlows is drop for the history, which is called with opening held.
+func (s *Store) dropFlows(damaged []record, r *Recovery) *Recovery {
+	if r == nil {
+		r = &Recovery{History: true}
+	}
+	r.Dropped = len(damaged)
+	keys := make([][]byte, len(damaged))
+	for i, d := range damaged {
+		keys[i] = d.key
+	}
+	s.past.counting.Lock()
+	defer s.past.counting.Unlock()
+	err := s.past.change(func(c *change) error { return c.remove(keys) })
+	if err != nil {
+		s.log.Warn("damaged history could not be removed", "err", err)
 	}
 	return r
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -15,47 +17,84 @@ import (
 func (s *Store) Restore(r io.Reader) error {
 	s.restoring.Lock()
 	defer s.restoring.Unlock()
-	path := s.path(".restore")
-	db, c, err := s.receive(r, path)
+	main, past, err := s.receive(r)
 	s.copying.Lock()
 	defer s.copying.Unlock()
 	if err == nil {
-		err = s.swap(db, c)
+		err = s.swap(main, past)
 	}
 	if err != nil {
-		return fmt.Errorf("restore: %w", errors.Join(err, removeFile(path)))
+		return fmt.Errorf("restore: %w", errors.Join(err, removeFile(s.path(".restore")), removeFile(s.path(".history.restore"))))
 	}
 	if err := s.refreshCopyLocked(); err != nil { // Run tries again
-		s.opts.Log.Warn("the good copy of the database is older than the restored backup", "err", err)
+		s.log.Warn("the good copy of the database is older than the restored backup", "err", err)
 	}
 	return nil
 }
 
-// receive writes the backup's database to path, checks it and opens it.
-func (s *Store) receive(r io.Reader, path string) (*bbolt.DB, contents, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, contents{}, fmt.Errorf("%w: %w", ErrNotSaved, err)
+// received is a file of a backup that was checked and is open.
+type received struct {
+	*bbolt.DB
+	contents
+}
+
+// receive writes a backup's files beside those in use, checks and opens them. On an error
+// none is open.
+func (s *Store) receive(r io.Reader) (main, past received, err error) {
+	mainPath, pastPath := s.path(".restore"), s.path(".history.restore")
+	if err := receiveFiles(r, mainPath, pastPath); err != nil {
+		return main, past, err
 	}
-	err = unpack(r, f)
+	main.DB, main.contents, err = load(mainPath, pastPath)
 	if err == nil {
-		if syncErr := f.Sync(); syncErr != nil {
-			err = fmt.Errorf("%w: %w", ErrNotSaved, syncErr)
+		past.DB, past.contents, err = s.past.load(pastPath)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: no history", errDamaged)
 		}
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, contents{}, err
-	}
-	db, c, err := load(path)
-	if err == nil {
-		if err = guard(func() error { return checkAll(db) }); err != nil {
-			err = errors.Join(err, db.Close())
+	for _, f := range []received{main, past} {
+		if err == nil {
+			err = guard(func() error { return checkAll(f.DB) })
 		}
+	}
+	if err == nil {
+		return main, past, nil
 	}
 	if errors.Is(err, errDamaged) || errors.Is(err, ErrNewer) {
 		err = fmt.Errorf("%w: %w", ErrBadBackup, err)
 	}
-	return db, c, err
+	for _, f := range []received{main, past} {
+		if f.DB != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	return main, past, err
+}
+
+// receiveFiles writes a backup's files. Version 1 has no file for the history: there is none
+// until the main file's migration makes it.
+func receiveFiles(r io.Reader, mainPath, pastPath string) error {
+	main, err := os.OpenFile(mainPath, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSaved, err)
+	}
+	defer main.Close()
+	past, err := os.OpenFile(pastPath, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSaved, err)
+	}
+	defer past.Close()
+	if err := unpack(r, main, past); err != nil {
+		return err
+	}
+	if err := errors.Join(main.Sync(), past.Sync()); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSaved, err)
+	}
+	info, err := past.Stat()
+	if err == nil && info.Size() == 0 {
+		err = os.Remove(pastPath)
+	}
+	return err
 }
 
 // checkAll reads every record of a current file the way that it will be read, after
@@ -72,7 +111,11 @@ func checkAll(db *bbolt.DB) error {
 			return bad
 		}
 		for bucket, decode := range decoders {
-			err := tx.Bucket([]byte(bucket)).ForEach(decode)
+			b := tx.Bucket([]byte(bucket))
+			if b == nil { // of the other file
+				continue
+			}
+			err := b.ForEach(decode)
 			if err != nil {
 				return err
 			}
@@ -101,26 +144,45 @@ var decoders = map[string]func(key, value []byte) error{
 	},
 }
 
-// swap makes db, whose file is at path(".restore"), the database.
-func (s *Store) swap(db *bbolt.DB, c contents) error {
+// swap makes the two files the database and the history. The main file's new name is what
+// says that it is done.
+func (s *Store) swap(main, past received) error {
+	p := &s.past
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	p.counting.Lock()
+	defer p.counting.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db == nil {
-		return errors.Join(ErrClosed, db.Close())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.db == nil || p.ended {
+		return errors.Join(ErrClosed, main.Close(), past.Close())
 	}
-	if err := os.Rename(s.path(".restore"), s.path("")); err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", ErrNotSaved, err), db.Close())
+	err := os.Rename(s.path(".history.restore"), p.name)
+	if err == nil {
+		p.count, p.volume = past.history, past.volume
+		p.opened, p.told, p.again = true, nil, time.Time{}
+		s.warn(p.set(past.DB))
+		past.DB = nil
+		err = os.Rename(s.path(".restore"), s.name)
 	}
-	old := s.db
-	s.db, s.history, s.volume = db, c.history, c.volume
-	s.uncopied.Store(true)
-	if s.stuck.Swap(nil) == nil {
-		if err := old.Close(); err != nil {
-			s.opts.Log.Warn("close the database that was replaced", "err", err)
+	if err != nil {
+		if past.DB != nil {
+			err = errors.Join(err, past.Close())
 		}
+		return errors.Join(fmt.Errorf("%w: %w", ErrNotSaved, err), main.Close())
 	}
+	s.warn(s.set(main.DB))
+	s.uncopied.Store(true)
 	if err := syncPath(s.dir); err != nil {
 		return fmt.Errorf("%w for good: the restored state is in use, but a power cut may undo it: %w", ErrNotSaved, err)
 	}
 	return nil
+}
+
+func (s *Store) warn(err error) {
+	if err != nil {
+		s.log.Warn("close the database that was replaced", "err", err)
+	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -19,14 +20,19 @@ import (
 )
 
 // pack makes a backup of any bytes, as Backup would.
-func pack(database []byte) []byte {
-	sum := backupHash(int64(len(database)))
-	sum.Write(database)
-	b := append([]byte(backupMagic), 0, 0, 0, 0, 0, 0, 0, 0)
-	for i := range 8 {
-		b[len(backupMagic)+i] = byte(uint64(len(database)) >> (56 - 8*i))
+func pack(main, history []byte) []byte {
+	return packAs(backupMagic, main, history)
+}
+
+func packAs(magic string, files ...[]byte) []byte {
+	var sizes []int64
+	for _, f := range files {
+		sizes = append(sizes, int64(len(f)))
 	}
-	return append(sum.Sum(b), database...)
+	head, sum := backupHead(magic, sizes...)
+	all := bytes.Join(files, nil)
+	sum.Write(all)
+	return append(sum.Sum(head), all...)
 }
 
 func TestBackupAndRestore(t *testing.T) {
@@ -48,14 +54,14 @@ func TestBackupAndRestore(t *testing.T) {
 		if got := stateOf(t, s); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %d rules", len(got.rules))
 		}
-		if got := history(t, s, HistoryFilter{}); !reflect.DeepEqual(got, wantHistory) || s.history != len(got) {
-			t.Errorf("got %d flows, counted %d", len(got), s.history)
+		if got := history(t, s, HistoryFilter{}); !reflect.DeepEqual(got, wantHistory) || s.past.count != len(got) {
+			t.Errorf("got %d flows, counted %d", len(got), s.past.count)
 		}
 		s = reopen(t, s)
 	}
 	check(t, s.path(".good"))
 	usable(t, s)
-	if entries := must[[]os.DirEntry](t)(os.ReadDir(s.dir)); len(entries) != 3 {
+	if entries := must[[]os.DirEntry](t)(os.ReadDir(s.dir)); len(entries) != 4 {
 		t.Errorf("files left: %v", entries)
 	}
 }
@@ -87,7 +93,7 @@ func TestRestoreOfAnOldVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "old")
 	writeVersion1(t, path, rules1, documents1)
 	s := open(t, t.TempDir(), Options{})
-	if err := s.Restore(bytes.NewReader(pack(must[[]byte](t)(os.ReadFile(path))))); err != nil {
+	if err := s.Restore(bytes.NewReader(packAs(backupMagic1, must[[]byte](t)(os.ReadFile(path))))); err != nil {
 		t.Fatal(err)
 	}
 	if st := stateOf(t, s); len(st.rules) != 2 || st.mode != "learn" {
@@ -95,8 +101,22 @@ func TestRestoreOfAnOldVersion(t *testing.T) {
 	}
 }
 
-// altered returns a sound file of the current version with one thing changed.
+// altered returns a sound backup with one thing changed in its main file.
 func altered(t testing.TB, change func(*bbolt.Tx) error) []byte {
+	t.Helper()
+	main, past := sound(t)
+	return pack(alter(t, main, change), past)
+}
+
+// alteredPast is altered for the history.
+func alteredPast(t testing.TB, change func(*bbolt.Tx) error) []byte {
+	t.Helper()
+	main, past := sound(t)
+	return pack(main, alter(t, past, change))
+}
+
+// sound is the files of a store with a rule and a flow.
+func sound(t testing.TB) (main, past []byte) {
 	t.Helper()
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -104,8 +124,13 @@ func altered(t testing.TB, change func(*bbolt.Tx) error) []byte {
 	if err := errors.Join(s.AppendFlows([]flow.Flow{fullFlow("1", noon)}), s.Close()); err != nil {
 		t.Fatal(err)
 	}
+	return must[[]byte](t)(os.ReadFile(s.path(""))), must[[]byte](t)(os.ReadFile(s.path(".history")))
+}
+
+func alter(t testing.TB, file []byte, change func(*bbolt.Tx) error) []byte {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "altered")
-	if err := os.WriteFile(path, must[[]byte](t)(os.ReadFile(filepath.Join(dir, "sekisho.db"))), 0o600); err != nil {
+	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	db := must[*bbolt.DB](t)(bbolt.Open(path, 0o600, nil))
@@ -136,40 +161,48 @@ func TestBadBackupChangesNothing(t *testing.T) {
 	before := stateOf(t, s)
 	file := must[[]byte](t)(os.ReadFile(s.path("")))
 
-	sound := altered(t, func(*bbolt.Tx) error { return nil })
-	whole := pack(sound)
+	main, past := sound(t)
+	whole := pack(main, past)
 	cases := map[string]io.Reader{
 		"empty":             bytes.NewReader(nil),
 		"line cut":          io.MultiReader(bytes.NewReader(whole[:3000]), failingReader{}),
 		"text":              bytes.NewReader(bytes.Repeat([]byte("hello "), 100)),
-		"newer container":   bytes.NewReader(bytes.Replace(whole, []byte("BACKUP 1"), []byte("BACKUP 2"), 1)),
+		"newer container":   bytes.NewReader(bytes.Replace(whole, []byte("BACKUP 2"), []byte("BACKUP 3"), 1)),
 		"followed":          bytes.NewReader(append(bytes.Clone(whole), 0)),
 		"endless":           bytes.NewReader(append([]byte(backupMagic+"\xff\xff\xff\xff\xff\xff\xff\xff"), make([]byte, 64)...)),
-		"no database":       bytes.NewReader(pack([]byte("hello"))),
-		"nothing in it":     bytes.NewReader(pack(nil)),
-		"newer":             bytes.NewReader(pack(altered(t, func(tx *bbolt.Tx) error { return putSchema(tx, 99) }))),
-		"no version":        bytes.NewReader(pack(altered(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(metaBucket)) }))),
-		"bad version":       bytes.NewReader(pack(altered(t, put(metaBucket, string(schemaKey), []byte("2"))))),
-		"version 0":         bytes.NewReader(pack(altered(t, func(tx *bbolt.Tx) error { return putSchema(tx, 0) }))),
-		"no rules":          bytes.NewReader(pack(altered(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(rulesBucket)) }))),
-		"no history":        bytes.NewReader(pack(altered(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(historyBucket)) }))),
-		"unsealed rule":     bytes.NewReader(pack(altered(t, put(rulesBucket, "2", []byte("\x02{}"))))),
-		"rule without JSON": bytes.NewReader(pack(altered(t, sealed(rulesBucket, "2", "{")))),
-		"rule of nothing":   bytes.NewReader(pack(altered(t, sealed(rulesBucket, "2", "{}")))),
-		"rule of later":     bytes.NewReader(pack(altered(t, put(rulesBucket, "2", seal(3, []byte("2"), []byte("{}")))))),
-		"unsealed flow":     bytes.NewReader(pack(altered(t, put(historyBucket, "00000000x", []byte("y"))))),
-		"flow of nothing":   bytes.NewReader(pack(altered(t, sealed(historyBucket, "00000000x", `{}`)))),
-		"prompt of nothing": bytes.NewReader(pack(altered(t, sealed(missedBucket, "x", `[]`)))),
-		"document":          bytes.NewReader(pack(altered(t, sealed(documentsBucket, "x", `]`)))),
-		"bucket in bucket": bytes.NewReader(pack(altered(t, func(tx *bbolt.Tx) error {
+		"no database":       bytes.NewReader(pack([]byte("hello"), past)),
+		"nothing in it":     bytes.NewReader(pack(nil, nil)),
+		"newer":             bytes.NewReader(altered(t, func(tx *bbolt.Tx) error { return putSchema(tx, 99) })),
+		"no version":        bytes.NewReader(altered(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(metaBucket)) })),
+		"bad version":       bytes.NewReader(altered(t, put(metaBucket, string(schemaKey), []byte("2")))),
+		"version 0":         bytes.NewReader(altered(t, func(tx *bbolt.Tx) error { return putSchema(tx, 0) })),
+		"no rules":          bytes.NewReader(altered(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(rulesBucket)) })),
+		"no history":        bytes.NewReader(alteredPast(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(historyBucket)) })),
+		"unsealed rule":     bytes.NewReader(altered(t, put(rulesBucket, "2", []byte("\x02{}")))),
+		"rule without JSON": bytes.NewReader(altered(t, sealed(rulesBucket, "2", "{"))),
+		"rule of nothing":   bytes.NewReader(altered(t, sealed(rulesBucket, "2", "{}"))),
+		"rule of later":     bytes.NewReader(altered(t, put(rulesBucket, "2", seal(3, []byte("2"), []byte("{}"))))),
+		"unsealed flow":     bytes.NewReader(alteredPast(t, put(historyBucket, "00000000x", []byte("y")))),
+		"flow of nothing":   bytes.NewReader(alteredPast(t, sealed(historyBucket, "00000000x", `{}`))),
+		"prompt of nothing": bytes.NewReader(altered(t, sealed(missedBucket, "x", `[]`))),
+		"document":          bytes.NewReader(altered(t, sealed(documentsBucket, "x", `]`))),
+		"bucket in bucket": bytes.NewReader(altered(t, func(tx *bbolt.Tx) error {
 			_, err := tx.Bucket([]byte(rulesBucket)).CreateBucket([]byte("x"))
 			return err
-		}))),
+		})),
+		"newer history":          bytes.NewReader(alteredPast(t, func(tx *bbolt.Tx) error { return putSchema(tx, historyFile.schema+1) })),
+		"no open flows":          bytes.NewReader(alteredPast(t, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte(openBucket)) })),
+		"two histories":          bytes.NewReader(pack(past, past)),
+		"two main files":         bytes.NewReader(pack(main, main)),
+		"history missing":        bytes.NewReader(pack(main, nil)),
+		"history of old missing": bytes.NewReader(packAs(backupMagic1, main)),
+		"history no database":    bytes.NewReader(pack(main, []byte("hello"))),
 	}
-	for _, n := range []int{1, 10, backupHeader - 1, backupHeader, backupHeader + 1, len(whole) - 1} {
+	const header = len(backupMagic) + 2*8 + sha256.Size
+	for _, n := range []int{1, 10, header - 1, header, header + 1, len(whole) - 1} {
 		cases[fmt.Sprint("cut to ", n)] = bytes.NewReader(whole[:n])
 	}
-	for i := 0; i < len(whole); i += 997 {
+	for i := 0; i < len(whole); i += 9973 {
 		b := bytes.Clone(whole)
 		b[i] ^= 0x10
 		cases[fmt.Sprint("bit at ", i)] = bytes.NewReader(b)
@@ -179,7 +212,7 @@ func TestBadBackupChangesNothing(t *testing.T) {
 		if !errors.Is(err, ErrBadBackup) || errors.Is(err, ErrNotSaved) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if wantNewer := name == "newer" || name == "newer container"; errors.Is(err, ErrNewer) != wantNewer && name != "bit at 0" {
+		if wantNewer := strings.HasPrefix(name, "newer"); errors.Is(err, ErrNewer) != wantNewer && name != "bit at 0" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -189,7 +222,7 @@ func TestBadBackupChangesNothing(t *testing.T) {
 	if now := must[[]byte](t)(os.ReadFile(s.path(""))); !bytes.Equal(now, file) {
 		t.Error("the file changed")
 	}
-	if entries := must[[]os.DirEntry](t)(os.ReadDir(s.dir)); len(entries) != 3 {
+	if entries := must[[]os.DirEntry](t)(os.ReadDir(s.dir)); len(entries) != 4 {
 		t.Errorf("files left: %v", entries)
 	}
 	if err := s.Restore(bytes.NewReader(whole)); err != nil {
@@ -197,80 +230,125 @@ func TestBadBackupChangesNothing(t *testing.T) {
 	}
 }
 
-// FuzzContainer: what unpack accepts is exactly what Backup makes.
+// FuzzContainer: what unpack accepts is exactly what Backup makes, or made in version 1.
 func FuzzContainer(f *testing.F) {
-	f.Add(pack([]byte("a database")))
-	f.Add(pack(nil))
+	f.Add(pack([]byte("a database"), []byte("a history")))
+	f.Add(pack(nil, nil))
+	f.Add(packAs(backupMagic1, []byte("a database")))
 	f.Add([]byte(backupMagic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var database bytes.Buffer
-		err := unpack(bytes.NewReader(b), &database)
+		var main, past bytes.Buffer
+		err := unpack(bytes.NewReader(b), &main, &past)
+		again := pack(main.Bytes(), past.Bytes())
+		if bytes.HasPrefix(b, []byte(backupMagic1)) {
+			again = packAs(backupMagic1, main.Bytes())
+		}
 		switch {
-		case err == nil && !bytes.Equal(pack(database.Bytes()), b):
+		case err == nil && !bytes.Equal(again, b):
 			t.Errorf("accepted %q", b)
 		case err != nil && !errors.Is(err, ErrBadBackup):
 			t.Error(err)
 		}
 		// With the right sum, whatever it holds.
-		database.Reset()
-		if err := unpack(bytes.NewReader(pack(b)), &database); err != nil || !bytes.Equal(database.Bytes(), b) {
-			t.Errorf("%v: got %q", err, database.Bytes())
+		half := b[:len(b)/2]
+		for _, c := range []struct{ packed, main, past []byte }{
+			{pack(b, half), b, half}, {pack(half, b), half, b}, {packAs(backupMagic1, b), b, nil},
+		} {
+			main.Reset()
+			past.Reset()
+			err := unpack(bytes.NewReader(c.packed), &main, &past)
+			if err != nil || !bytes.Equal(main.Bytes(), c.main) || !bytes.Equal(past.Bytes(), c.past) {
+				t.Errorf("%v: got %q and %q", err, main.Bytes(), past.Bytes())
+			}
 		}
 	})
 }
 
-// FuzzDatabase: what inspect lets pass is safe for bbolt, to read and to write. The
-// fuzzer changes a database of small pages, whose checksums are put right again where
-// they would only be in its way.
+// FuzzDatabase: what inspect lets pass is safe for bbolt, to read and to write, and what it
+// doesn't is safe to salvage and to peek into. The fuzzer changes files of small pages,
+// whose checksums are put right again where they would only be in its way.
 func FuzzDatabase(f *testing.F) {
-	f.Add(tiny(f, 1))
-	f.Add(tiny(f, 60))
+	for _, n := range []int{1, 60} {
+		f.Add(tiny(f, mainFile, n))
+		f.Add(tiny(f, historyFile, n))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		mendMetas(b)
-		path := filepath.Join(t.TempDir(), "db")
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		db, _, err := load(path)
-		if err != nil {
-			if !errors.Is(err, errDamaged) && !errors.Is(err, ErrNewer) {
-				t.Error(err)
-			}
-			return
-		}
-		defer db.Close()
-		db.NoSync = true
-		for range 2 { // each writes one of the roots, of which one may have been bad
-			if err := db.Update(func(tx *bbolt.Tx) error {
-				_, err := putRule(tx.Bucket([]byte(rulesBucket)), simpleRule("/probe"))
-				return errors.Join(err, clear(tx.Bucket([]byte(historyBucket))))
-			}); err != nil {
-				t.Error(err)
+		dir := t.TempDir()
+		for _, name := range []string{"main", "history"} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if err := checkAll(db); err != nil && !strings.Contains(err.Error(), "record") {
+		db, _, err := load(filepath.Join(dir, "main"), filepath.Join(dir, "none"))
+		judgeFuzzed(t, db, err, rulesBucket)
+		var p past
+		path := filepath.Join(dir, "history")
+		if _, err := peek(path); err != nil && !errors.Is(err, errDamaged) && !errors.Is(err, ErrNewer) {
 			t.Error(err)
 		}
+		if err := readAnyway(path, &p.ending, func(key, value []byte) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		db, _, err = p.load(path)
+		judgeFuzzed(t, db, err, historyBucket)
 	})
 }
 
-// tiny makes a database with pages of 1 KiB that holds n rules and n flows.
-func tiny(t testing.TB, n int) []byte {
+// judgeFuzzed writes into bucket of a file that passed.
+func judgeFuzzed(t *testing.T, db *bbolt.DB, err error, bucket string) {
+	t.Helper()
+	if err != nil {
+		if !errors.Is(err, errDamaged) && !errors.Is(err, ErrNewer) {
+			t.Error(err)
+		}
+		return
+	}
+	defer db.Close()
+	db.NoSync = true
+	for range 2 { // each writes one of the roots, of which one may have been bad
+		if err := db.Update(func(tx *bbolt.Tx) error {
+			b := tx.Bucket([]byte(bucket))
+			if bucket == historyBucket {
+				return clear(b)
+			}
+			_, err := putRule(b, simpleRule("/probe"))
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := checkAll(db); err != nil && !strings.Contains(err.Error(), "record") {
+		t.Error(err)
+	}
+}
+
+// tiny makes a file with pages of 1 KiB that holds n rules or n flows, of which the last
+// is open.
+func tiny(t testing.TB, k kind, n int) []byte {
 	path := filepath.Join(t.TempDir(), "tiny")
 	db := must[*bbolt.DB](t)(bbolt.Open(path, 0o600, &bbolt.Options{PageSize: 1024}))
 	err := db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range recordBuckets {
+		for _, name := range k.buckets {
 			must[*bbolt.Bucket](t)(tx.CreateBucket([]byte(name)))
 		}
 		for i := range n {
-			must[rule.Rule](t)(putRule(tx.Bucket([]byte(rulesBucket)), simpleRule("/a")))
-			key := historyKey(fullFlow(fmt.Sprint(i), noon))
-			value := must[[]byte](t)(encode(key, newFlowRecord(fullFlow(fmt.Sprint(i), noon))))
-			if err := tx.Bucket([]byte(historyBucket)).Put(key, value); err != nil {
+			if b := tx.Bucket([]byte(rulesBucket)); b != nil {
+				must[rule.Rule](t)(putRule(b, simpleRule("/a")))
+				continue
+			}
+			f := fullFlow(fmt.Sprint(i), noon)
+			if i == n-1 {
+				f.State = flow.Open
+			}
+			key := historyKey(f)
+			value := must[[]byte](t)(encode(key, newFlowRecord(f)))
+			c := change{history: tx.Bucket([]byte(historyBucket)), open: tx.Bucket([]byte(openBucket))}
+			if err := c.put(key, value, f.State == flow.Open); err != nil {
 				return err
 			}
 		}
-		return putSchema(tx, currentSchema())
+		return putSchema(tx, k.schema)
 	})
 	var b bytes.Buffer
 	err = errors.Join(err, db.View(func(tx *bbolt.Tx) error { _, err := tx.WriteTo(&b); return err }), db.Close())

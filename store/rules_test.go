@@ -11,6 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"go.etcd.io/bbolt"
+
 	"sekisho/app/flow"
 	"sekisho/app/rule"
 )
@@ -200,31 +202,51 @@ func BenchmarkRules10000(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen10000 is a start with 10,000 rules and a full history.
+// BenchmarkOpen10000 is a start with 10,000 rules and a history: how long must not matter.
 func BenchmarkOpen10000(b *testing.B) {
-	s := openWithRules(b, 10_000)
-	for i := range 100 {
-		var flows []flow.Flow
-		for j := range 1000 {
-			flows = append(flows, fullFlow(fmt.Sprint(i*1000+j), noon.Add(time.Duration(i*1000+j)*time.Second)))
-		}
-		if err := s.AppendFlows(flows); err != nil {
-			b.Fatal(err)
-		}
+	for _, n := range []int{0, 1_000_000} {
+		b.Run(fmt.Sprint("history=", n), func(b *testing.B) {
+			s := openWithRules(b, 10_000)
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+			longHistory(b, s.past.name, n)
+			for b.Loop() {
+				var err error
+				if s, _, err = Open(s.dir, s.opts); err != nil {
+					b.Fatal(err)
+				}
+				if open, err := s.OpenFlows(); err != nil || len(open) != min(n, 100) {
+					b.Fatal(len(open), err)
+				}
+				if _, err := s.Rules(); err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
-	for b.Loop() {
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
+}
+
+// longHistory makes a history of n flows, of which the last 100 are open.
+func longHistory(b *testing.B, path string, n int) {
+	err := build(path, historyFile, func(db *bbolt.DB) error {
+		to := filler{db: db}
+		for i := range n {
+			f := flow.Flow{ID: fmt.Sprint(i), Time: noon.Add(time.Duration(i) * time.Second), Decision: flow.Decision{Verdict: flow.Allow}, State: flow.Closed}
+			if i >= n-100 {
+				f.State = flow.Open
+			}
+			key := historyKey(f)
+			if err := to.add(key, must[[]byte](b)(encode(key, newFlowRecord(f)))); err != nil {
+				return err
+			}
 		}
-		var err error
-		if s, _, err = Open(s.dir, s.opts); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := s.Rules(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
+		return to.flush()
+	})
+	if err != nil {
 		b.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,6 +52,9 @@ func openAnyway(t testing.TB, dir string, opts Options) (*Store, *Recovery) {
 			t.Error("close:", err)
 		}
 		check(t, filepath.Join(dir, "sekisho.db"))
+		if s.past.opened {
+			check(t, s.path(".history"))
+		}
 	})
 	return s, recovery
 }
@@ -58,8 +62,12 @@ func openAnyway(t testing.TB, dir string, opts Options) (*Store, *Recovery) {
 // check fails the test unless both bbolt and inspect find the file at path sound.
 func check(t testing.TB, path string) {
 	t.Helper()
-	if _, err := inspect(path); err != nil {
-		t.Errorf("inspect %s: %v", path, err)
+	k := mainFile
+	if strings.HasSuffix(path, ".history") {
+		k = historyFile
+	}
+	if c, err := inspect(path, k); err != nil || len(c.damaged) > 0 {
+		t.Errorf("inspect %s: %v, %d damaged", path, err, len(c.damaged))
 		return
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true})
@@ -167,7 +175,7 @@ func TestFirstOpenMakesPrivateFiles(t *testing.T) {
 			t.Errorf("%s: %v", e.Name(), info.Mode())
 		}
 	}
-	if len(names) != 3 { // the database, its good copy, the lock
+	if len(names) != 4 { // the database, its good copy, the history, the lock
 		t.Errorf("files: %v", names)
 	}
 }

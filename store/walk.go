@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -17,15 +18,8 @@ import (
 // bucket called first, if there is one, is visited before the others. It returns the
 // buckets' names.
 func walk(r io.ReaderAt, m boltMeta, first string, visit func(bucket string, key, value []byte) error) ([]string, error) {
-	w := &walker{r: r, boltMeta: m, seen: make([]bool, m.high), visit: visit}
-	buckets := map[string][]byte{}
-	err := w.tree(m.root, nil, nil, 0, func(flags uint32, name, value []byte) error {
-		if flags != bucketEntry || len(value) < bucketValue {
-			return fmt.Errorf("%w: %q is not a bucket", errDamaged, name)
-		}
-		buckets[string(name)] = bytes.Clone(value)
-		return nil
-	})
+	w := newWalker(r, m, visit)
+	buckets, err := w.buckets()
 	if err != nil {
 		return nil, err
 	}
@@ -41,11 +35,30 @@ func walk(r io.ReaderAt, m boltMeta, first string, visit func(bucket string, key
 	return names, w.free()
 }
 
+func newWalker(r io.ReaderAt, m boltMeta, visit func(bucket string, key, value []byte) error) *walker {
+	return &walker{r: r, boltMeta: m, seen: make([]bool, m.high), visit: visit}
+}
+
 type walker struct {
 	boltMeta
 	r     io.ReaderAt
 	seen  []bool
 	visit func(bucket string, key, value []byte) error
+	// lenient has tree pass over what is damaged instead of ending.
+	lenient bool
+}
+
+// buckets reads the bucket of buckets: their names and what stands for them.
+func (w *walker) buckets() (map[string][]byte, error) {
+	buckets := map[string][]byte{}
+	err := w.tree(w.root, nil, nil, 0, func(flags uint32, name, value []byte) error {
+		if flags != bucketEntry || len(value) < bucketValue {
+			return fmt.Errorf("%w: %q is not a bucket", errDamaged, name)
+		}
+		buckets[string(name)] = bytes.Clone(value)
+		return nil
+	})
+	return buckets, err
 }
 
 func (w *walker) bucket(name string, value []byte) error {
@@ -58,16 +71,39 @@ func (w *walker) bucket(name string, value []byte) error {
 	if root := native.Uint64(value); root != 0 {
 		return w.tree(root, nil, nil, 0, entry)
 	}
-	// A small bucket is kept inside its parent's value, as one leaf.
-	inline := value[bucketValue:]
-	if len(inline) < pageHeader || native.Uint16(inline[8:]) != leafPage {
-		return fmt.Errorf("%w: bucket %q", errDamaged, name)
+	inline, err := inlineLeaf(value)
+	if err != nil {
+		return fmt.Errorf("bucket %q: %w", name, err)
 	}
 	return leaf(inline, nil, nil, entry)
 }
 
-// page reads page id with its overflow.
-func (w *walker) page(id uint64) ([]byte, error) {
+// inlineLeaf is the one leaf of a small bucket, which its parent's value holds.
+func inlineLeaf(value []byte) ([]byte, error) {
+	inline := value[bucketValue:]
+	if len(inline) < pageHeader || native.Uint16(inline[8:]) != leafPage {
+		return nil, fmt.Errorf("%w: no leaf", errDamaged)
+	}
+	return inline, nil
+}
+
+// page reads page id with its overflow, once.
+func (w *walker) page(id uint64) ([]byte, error) { return w.read(id, w.use) }
+
+// use notes that pages are in use.
+func (w *walker) use(first, n uint64) error {
+	for i := first; i < first+n; i++ {
+		if w.seen[i] {
+			return fmt.Errorf("%w: page %d is used twice", errDamaged, i)
+		}
+		w.seen[i] = true
+	}
+	return nil
+}
+
+// read reads page id with its overflow, once use agreed: damaged, it may seem as long as
+// the file.
+func (w *walker) read(id uint64, use func(first, n uint64) error) ([]byte, error) {
 	if id < 2 || id >= w.high {
 		return nil, fmt.Errorf("%w: page %d of %d", errDamaged, id, w.high)
 	}
@@ -79,11 +115,8 @@ func (w *walker) page(id uint64) ([]byte, error) {
 	if native.Uint64(b) != id || more >= w.high-id {
 		return nil, fmt.Errorf("%w: header of page %d", errDamaged, id)
 	}
-	for i := id; i <= id+more; i++ {
-		if w.seen[i] {
-			return nil, fmt.Errorf("%w: page %d is used twice", errDamaged, i)
-		}
-		w.seen[i] = true
+	if err := use(id, more+1); err != nil {
+		return nil, err
 	}
 	if more > 0 {
 		b = make([]byte, (more+1)*w.pageSize)
@@ -98,48 +131,79 @@ func (w *walker) page(id uint64) ([]byte, error) {
 // nil is no bound.
 func (w *walker) tree(id uint64, low, high []byte, depth int, entry func(uint32, []byte, []byte) error) error {
 	p, err := w.page(id)
-	if err != nil {
-		return err
+	if err == nil {
+		switch flags := native.Uint16(p[8:]); {
+		case low != nil && !bytes.Equal(firstKey(p), low):
+			// bbolt looks a page up in the one above it by its first key when it changes it.
+			err = fmt.Errorf("%w: it begins with another key than expected", errDamaged)
+		case flags == leafPage:
+			err = leaf(p, low, high, entry)
+		case flags == branchPage && depth < maxDepth:
+			err = w.branch(p, low, high, depth, entry)
+		default:
+			err = fmt.Errorf("%w: flags %#x", errDamaged, flags)
+		}
+		if err != nil {
+			err = fmt.Errorf("page %d: %w", id, err)
+		}
 	}
-	switch flags := native.Uint16(p[8:]); {
-	case flags == leafPage:
-		err = leaf(p, low, high, entry)
-	case flags == branchPage && depth < maxDepth:
-		err = w.branch(p, low, high, depth, entry)
-	default:
-		err = fmt.Errorf("%w: flags %#x", errDamaged, flags)
+	if w.lenient && errors.Is(err, errDamaged) && !errors.Is(err, ErrClosed) {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("page %d: %w", id, err)
+	return err
+}
+
+// firstKey is the first key of a leaf or a branch page; nil if there is none.
+func firstKey(p []byte) []byte {
+	if native.Uint16(p[10:]) == 0 || len(p) < pageHeader+pageElement {
+		return nil
 	}
-	return nil
+	e := p[pageHeader:]
+	start, size := uint64(native.Uint32(e)), uint64(native.Uint32(e[4:]))
+	if native.Uint16(p[8:]) == leafPage {
+		start, size = uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:]))
+	}
+	if start += pageHeader; start+size > uint64(len(p)) {
+		return nil
+	}
+	return p[start : start+size]
 }
 
 func (w *walker) branch(p, low, high []byte, depth int, entry func(uint32, []byte, []byte) error) error {
-	n := int(native.Uint16(p[10:]))
-	if n == 0 || pageHeader+n*pageElement > len(p) {
-		return fmt.Errorf("%w: %d branches", errDamaged, n)
+	keys, pages, err := branches(p, low, high)
+	if err != nil {
+		return err
 	}
-	keys, pages := make([][]byte, n+1), make([]uint64, n)
-	for i := range n {
-		at := pageHeader + i*pageElement
-		pos, size := uint64(native.Uint32(p[at:])), uint64(native.Uint32(p[at+4:]))
-		start := uint64(at) + pos
-		if start+size > uint64(len(p)) {
-			return fmt.Errorf("%w: branch %d", errDamaged, i)
-		}
-		keys[i], pages[i] = p[start:start+size], native.Uint64(p[at+8:])
-		if !inOrder(keys[:i+1], low, high) {
-			return fmt.Errorf("%w: order of branch %d", errDamaged, i)
-		}
-	}
-	keys[n] = high
 	for i, child := range pages {
 		if err := w.tree(child, keys[i], keys[i+1], depth+1, entry); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// branches reads a branch page: the child at pages[i] has the keys from keys[i] up to,
+// not including, keys[i+1].
+func branches(p, low, high []byte) (keys [][]byte, pages []uint64, err error) {
+	n := int(native.Uint16(p[10:]))
+	if n == 0 || pageHeader+n*pageElement > len(p) {
+		return nil, nil, fmt.Errorf("%w: %d branches", errDamaged, n)
+	}
+	keys, pages = make([][]byte, n+1), make([]uint64, n)
+	for i := range n {
+		at := pageHeader + i*pageElement
+		pos, size := uint64(native.Uint32(p[at:])), uint64(native.Uint32(p[at+4:]))
+		start := uint64(at) + pos
+		if start+size > uint64(len(p)) {
+			return nil, nil, fmt.Errorf("%w: branch %d", errDamaged, i)
+		}
+		keys[i], pages[i] = p[start:start+size], native.Uint64(p[at+8:])
+		if !inOrder(keys[:i+1], low, high) {
+			return nil, nil, fmt.Errorf("%w: order of branch %d", errDamaged, i)
+		}
+	}
+	keys[n] = high
+	return keys, pages, nil
 }
 
 // leaf reads the entries of one leaf page.

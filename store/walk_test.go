@@ -3,14 +3,20 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
+
+	"go.etcd.io/bbolt"
 )
 
 // What the random damage of other tests seldom hits.
 func TestInspectRefuses(t *testing.T) {
-	sound := tiny(t, 60)
-	c, err := inspectReader(bytes.NewReader(sound), int64(len(sound)))
-	if err != nil || c.history != 60 || c.schema != currentSchema() || len(c.damaged) != 0 {
+	sound := tiny(t, historyFile, 60)
+	c, err := inspectReader(bytes.NewReader(sound), int64(len(sound)), historyFile)
+	if err != nil || c.history != 60 || c.schema != historyFile.schema || len(c.damaged) != 0 {
 		t.Fatalf("%v: %+v", err, c)
 	}
 	page := func(b []byte, id uint64) []byte { return b[id*1024:][:1024] }
@@ -54,7 +60,7 @@ func TestInspectRefuses(t *testing.T) {
 		b := bytes.Clone(sound)
 		change(b)
 		mendMetas(b)
-		if _, err := inspectReader(bytes.NewReader(b), int64(len(b))); !errors.Is(err, errDamaged) {
+		if _, err := inspectReader(bytes.NewReader(b), int64(len(b)), historyFile); !errors.Is(err, errDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -69,7 +75,7 @@ func addFree(freelist []byte, id uint64) {
 // bbolt's own check takes the square of the depth, and a file can be all depth.
 func TestInspectRefusesDepth(t *testing.T) {
 	for depth, want := range map[uint64]error{3: nil, maxDepth + 1: errDamaged} {
-		b := tiny(t, 1)
+		b := tiny(t, mainFile, 1)
 		root, err := readMeta(bytes.NewReader(b), int64(len(b)))
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +86,10 @@ func TestInspectRefusesDepth(t *testing.T) {
 			native.PutUint64(page, id)
 			native.PutUint16(page[8:], branchPage)
 			native.PutUint16(page[10:], 1)
-			native.PutUint64(page[pageHeader+8:], below) // under an empty key
+			native.PutUint32(page[pageHeader:], pageElement)
+			native.PutUint32(page[pageHeader+4:], uint32(len("documents"))) // the first bucket
+			native.PutUint64(page[pageHeader+8:], below)
+			copy(page[pageHeader+pageElement:], "documents")
 			b, below = append(b, page...), id
 		}
 		for id := range 2 {
@@ -88,8 +97,48 @@ func TestInspectRefusesDepth(t *testing.T) {
 			native.PutUint64(b[id*1024+pageHeader+40:], root.high+depth)
 		}
 		mendMetas(b)
-		if _, err := inspectReader(bytes.NewReader(b), int64(len(b))); !errors.Is(err, want) {
+		if _, err := inspectReader(bytes.NewReader(b), int64(len(b)), mainFile); !errors.Is(err, want) {
 			t.Errorf("depth %d: %v", depth, err)
+		}
+	}
+}
+
+// Whatever bbolt writes passes: a sound file that is refused would cost rules.
+func TestInspectAcceptsWhatBoltWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	if err := os.WriteFile(path, tiny(t, historyFile, 60), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := must[*bbolt.DB](t)(bbolt.Open(path, 0o600, nil))
+	defer db.Close()
+	db.NoSync = true
+	random := rand.New(rand.NewPCG(9, 10))
+	for round := range 600 {
+		err := db.Update(func(tx *bbolt.Tx) error {
+			b := tx.Bucket([]byte(historyBucket))
+			lo, n := random.IntN(2000), 1+random.IntN(40)
+			for i := range n {
+				key := fmt.Appendf(nil, "%05d", lo+i) // runs of neighbours: pages become full and empty
+				if random.IntN(3) == 0 {
+					key = fmt.Appendf(nil, "%05d", random.IntN(2000))
+				}
+				var err error
+				if round/100%2 == 0 {
+					err = b.Put(key, seal(recordVersion, key, make([]byte, random.IntN(300)+random.IntN(2)*random.IntN(3000))))
+				} else {
+					err = b.Delete(key)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			_, err = inspect(path, historyFile)
+		}
+		if err != nil {
+			t.Fatal(round, err)
 		}
 	}
 }

@@ -18,6 +18,7 @@ const (
 	ProblemStoreRestored  = "store-restored"  // of when the copy is
 	ProblemStoreEmpty     = "store-empty"     //
 	ProblemStoreDamaged   = "store-damaged"   // how many entries
+	ProblemHistoryDamaged = "history-damaged" // how many entries could be read
 	ProblemFilesNotSaved  = "files-not-saved" // the error
 	ProblemMissedNotSaved = "missed-not-saved"
 	ProblemNotSaved       = "not-saved"
@@ -58,8 +59,9 @@ var problems = map[string]struct{ what, do string }{
 	ProblemFramesUnknown:    {"Who can send frames past the firewall is not known: $", "sekishoctl doctor says more."},
 	ProblemFrames:           {"$ can send frames past the firewall.", "Only programs of root can. End it if you do not trust it, or allow it to connect anywhere."},
 	ProblemStoreRestored:    {"The file with the rules could not be used. The copy of $ took its place: what changed after that is lost.", complete},
-	ProblemStoreEmpty:       {"The file with the rules could not be used, and there was no good copy of it: rules, settings and history start empty.", complete},
+	ProblemStoreEmpty:       {"The file with the rules could not be used, and there was no good copy of it: rules and settings start empty.", complete},
 	ProblemStoreDamaged:     {"Entries of the history or the inbox that were damaged and were removed: $.", complete},
+	ProblemHistoryDamaged:   {"The file with the history could not be used. Entries that could be read from it and were kept: $.", "Your rules are complete."},
 	ProblemFilesNotSaved:    {"Which files your rules are about is not saved: $", makeRoom},
 	ProblemMissedNotSaved:   {"Missed questions are not saved: $", makeRoom},
 	ProblemNotSaved:         {"What was decided lately is not saved: $", makeRoom},

@@ -222,6 +222,8 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 func recovered(r *store.Recovery) api.Problem {
 	p := api.NewProblem(api.ProblemStoreDamaged, strconv.Itoa(r.Dropped))
 	switch {
+	case r.Cause != nil && r.History:
+		p = api.NewProblem(api.ProblemHistoryDamaged, strconv.Itoa(r.Saved))
 	case r.Cause != nil && !r.Restored.IsZero():
 		p = api.NewProblem(api.ProblemStoreRestored, r.Restored.Local().Format("2006-01-02 15:04:05"))
 	case r.Cause != nil:
@@ -229,6 +231,18 @@ func recovered(r *store.Recovery) api.Problem {
 	}
 	p.What = r.String()
 	return p
+}
+
+// openHistory looks through the history, which may be long, and says what was lost of it.
+func (s *service) openHistory(db *store.Store) {
+	r, err := db.OpenHistory()
+	switch {
+	case errors.Is(err, store.ErrClosed):
+	case err != nil: // what is not saved for it people hear of then
+		s.Log.Error("open the history", "err", err)
+	case r != nil:
+		s.engine.Problem("history", recovered(r))
+	}
 }
 
 // serve runs the parts until ctx is done or one of them fails.
@@ -284,6 +298,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.watchNetworks(ctx) })
 	g.Go(func() error { return s.server.Run(ctx) })
 	s.ready(ctx)
+	g.Go(func() error { s.openHistory(db); return nil })
 	g.Go(func() error { return s.knowFiles(ctx) }) // nothing of it is needed to be ready
 	return g.Wait()
 }
