@@ -19,7 +19,7 @@ func (c *ctl) mode() *cobra.Command {
 		Long: `Shows the mode, or sets it (administrators only):
 
   ask        ask about what no rule decides
-  learn      allow it, and note it in the activity
+  learn      allow it, and note it for sekishoctl learn
   allow      quietly allow it
   block      quietly block it
   lockdown   block all but this machine's own loopback, DHCP and the kernel's

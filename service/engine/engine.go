@@ -56,6 +56,8 @@ type Engine struct {
 	checks    context.Context // of senders; ends when nothing waits any more
 	endChecks context.CancelFunc
 
+	noting sync.Mutex // what mode learn lets through is noted by one at a time; taken after saving and before mu
+
 	saving sync.Mutex // one change of the rules or the mode at a time; taken before mu
 
 	mu       sync.Mutex // guards everything below

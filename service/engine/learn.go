@@ -53,8 +53,8 @@ func (e *Engine) learn(f *flow.Flow) {
 // noteLearned notes what was observed, and writes the notes from time to time, or with now
 // at once.
 func (e *Engine) noteLearned(now bool) {
-	e.saving.Lock()
-	defer e.saving.Unlock()
+	e.noting.Lock()
+	defer e.noting.Unlock()
 	e.observe()
 	e.mu.Lock()
 	l := &e.learning
@@ -75,7 +75,7 @@ func (e *Engine) noteLearned(now bool) {
 	}
 }
 
-// observe notes what waits for it. It is called with saving held.
+// observe notes what waits for it. It is called with noting held.
 func (e *Engine) observe() {
 	e.mu.Lock()
 	all := e.learning.observed
@@ -132,7 +132,7 @@ func (e *Engine) recallLearned() error {
 
 func learnedPart(i int) string { return learnedFirst + "-" + strconv.Itoa(i) }
 
-// saveLearned writes notes in documents that have room for them. It is called with saving
+// saveLearned writes notes in documents that have room for them. It is called with noting
 // held.
 func (e *Engine) saveLearned(notes []learn.Note) error {
 	var part []json.RawMessage
@@ -177,8 +177,9 @@ func (e *Engine) propose() (proposals []learn.Proposal, left []learn.Note) {
 
 // Learned proposes rules for what mode learn let through and nobody has said anything to.
 func (e *Engine) Learned(context.Context) (api.Learned, error) {
-	e.begin()
-	defer e.saving.Unlock()
+	e.drain()
+	e.noting.Lock()
+	defer e.noting.Unlock()
 	proposals, left := e.propose()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -218,6 +219,8 @@ func proposalOf(p *learn.Proposal) api.Proposal {
 func (e *Engine) AcceptLearned(_ context.Context, ids []string, changed map[string]rule.Rule, by string) ([]rule.Rule, error) {
 	e.begin()
 	defer e.saving.Unlock()
+	e.noting.Lock()
+	defer e.noting.Unlock()
 	proposals, _ := e.propose()
 	review := learn.NewReview(proposals)
 	settled, err := settle(review, proposals, ids, learn.Accepted)
@@ -260,6 +263,8 @@ func (e *Engine) AcceptLearned(_ context.Context, ids []string, changed map[stri
 func (e *Engine) DropLearned(_ context.Context, ids []string) error {
 	e.begin()
 	defer e.saving.Unlock()
+	e.noting.Lock()
+	defer e.noting.Unlock()
 	proposals, _ := e.propose()
 	settled, err := settle(learn.NewReview(proposals), proposals, ids, learn.Dropped)
 	if err != nil {
@@ -288,7 +293,7 @@ func settle(review *learn.Review, proposals []learn.Proposal, ids []string, a le
 	return keys, nil
 }
 
-// forgetLearned takes notes out. It is called with saving held.
+// forgetLearned takes notes out. It is called with noting held.
 func (e *Engine) forgetLearned(which map[learn.Key]bool) {
 	e.mu.Lock()
 	l := &e.learning

@@ -90,8 +90,11 @@ func (e *Engine) tooEarly(f *flow.Flow) bool {
 
 // profileOf is the profile of the network that f goes by.
 func (e *Engine) profileOf(f *flow.Flow) string {
-	if e.c.Networks == nil {
+	switch {
+	case e.c.Networks == nil:
 		return ""
+	case !f.Remote.Addr.IsValid(): // a question about no flow in particular
+		return e.c.Networks.Profile()
 	}
 	return e.c.Networks.Of(f.Link, f.Local.Addr, f.Remote.Addr)
 }

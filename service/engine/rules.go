@@ -336,6 +336,8 @@ func (e *Engine) Backup(_ context.Context, w io.Writer) error {
 func (e *Engine) Restore(_ context.Context, r io.Reader) error {
 	e.begin()
 	defer e.saving.Unlock()
+	e.noting.Lock()
+	defer e.noting.Unlock()
 	if err := e.c.Store.Restore(r); err != nil {
 		return api.Errorf(api.BadRequest, "nothing was restored: %v", err)
 	}
