@@ -264,6 +264,17 @@ const (
 	kernelOwnerFlagOWNER_FORWARDED kernelOwnerFlag = 32
 )
 
+type kernelPassageKey struct {
+	_          structs.HostLayout
+	Address    [16]uint8
+	Source     [16]uint8
+	Port       uint16
+	SourcePort uint16
+	Protocol   uint8
+	Verdict    uint8
+	Pad        [2]uint8
+}
+
 type kernelProcess struct {
 	_      structs.HostLayout
 	Start  uint64

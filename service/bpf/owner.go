@@ -96,6 +96,26 @@ func (k *Kernel) LetGo(cookie uint64, p Peer) error {
 	return nil
 }
 
+// LetThrough tells the kernel that a TCP connection between others may begin: once, as
+// somebody answered, or else as long as decisions say so.
+func (k *Kernel) LetThrough(from, to netip.AddrPort, once bool) error {
+	key := kernelPassageKey{
+		Address: to.Addr().As16(), Source: from.Addr().As16(), Port: to.Port(), SourcePort: from.Port(),
+		Protocol: uint8(flow.TCP), Verdict: uint8(Allow),
+	}
+	if once {
+		key.Verdict = uint8(Ask)
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return err
+	}
+	if err := k.objs.Passages.Put(&key, uint64(now.Nano())); err != nil {
+		return fmt.Errorf("let a connection through: %w", err)
+	}
+	return nil
+}
+
 // ForgetPeers clears the conversations of a socket that is gone.
 func (k *Kernel) ForgetPeers(cookie uint64, peers []Peer) error {
 	for _, p := range peers {

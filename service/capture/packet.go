@@ -22,11 +22,14 @@ type Packet struct {
 	Remote    flow.Endpoint
 	Interface uint32 // index of the one through which it came in, of one that leaves of that by which it goes
 	Forwarded bool
+	GoesOn    bool   // a segment of TCP that begins nothing
 	Payload   []byte // from the network header on; valid until Run's function returns
 
 	id uint32
 	q  *Queue
 }
+
+const tcpSYN = 2
 
 // Netfilter's hooks, of linux/netfilter.h.
 const (
@@ -75,6 +78,7 @@ func (p *Packet) read(b []byte) {
 		p.Local.Port = binary.BigEndian.Uint16(b[off:])
 		p.Remote.Port = binary.BigEndian.Uint16(b[off+2:])
 	}
+	p.GoesOn = p.Protocol == flow.TCP && off > 0 && len(b) >= off+14 && b[off+13]&tcpSYN == 0
 }
 
 // Accept lets the packet go on its way.

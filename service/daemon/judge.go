@@ -27,7 +27,7 @@ func (s *service) judgeAt(p *capture.Packet, link int) {
 		link = 0 // it came by one and goes by another
 	}
 	s.engine.Judge(engine.Packet{
-		Owner: p.Owner, Direction: p.Direction, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Link: link, Held: p,
+		Owner: p.Owner, Direction: p.Direction, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Link: link, GoesOn: p.GoesOn, Held: p,
 	})
 }
 

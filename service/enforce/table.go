@@ -93,6 +93,7 @@ func (t Table) Apply() error {
 	}
 	if forward != nil {
 		add(forward, program(t.Classifier.Passes), accept())
+		add(forward, marked(bpf.RejectMark), jump("refuse"))
 		add(forward, program(t.Classifier.PassesNot), jump("refuse"))
 		add(forward, t.queue(t.Queue, false))
 	}

@@ -59,9 +59,6 @@ func (e *Engine) forbidden(all []*traffic.Live) *cuts {
 				l.Decision = d
 				e.countList(d)
 				c.add(l)
-				if l.Process.Path == flow.ForwardedPath { // it has no socket here: its packets end it
-					e.teach(&l.Flow, bpf.Owner{Forwarded: true, Executable: bpf.ForwardedExecutable})
-				}
 			}
 		}
 		e.mu.Unlock()

@@ -56,9 +56,9 @@ type Engine struct {
 	checks    context.Context // of senders; ends when nothing waits any more
 	endChecks context.CancelFunc
 
-	noting sync.Mutex // what mode learn lets through is noted by one at a time; taken after saving and before mu
-
-	saving sync.Mutex // one change of the rules or the mode at a time; taken before mu
+	writing sync.Mutex // one save at a time, so that what is newer is written later; taken before saving
+	saving  sync.Mutex // one change of the rules or the mode at a time; taken before noting and mu
+	noting  sync.Mutex // what mode learn lets through is noted by one at a time; taken before mu
 
 	mu       sync.Mutex // guards everything below
 	set      *rule.Set
@@ -83,11 +83,12 @@ type Engine struct {
 	prompts map[string]*question // by id
 	byKey   map[prompt.Key]*question
 
-	lost  uint64 // events, when live was last compared with the kernel
-	live  *traffic.Table
-	end   ending
-	left  []left
-	taken []uint64 // cookies of the sockets of flows that an earlier run left
+	lost     uint64    // events, when live was last compared with the kernel
+	compared time.Time // when that was
+	live     *traffic.Table
+	end      ending
+	left     []left
+	taken    []uint64 // cookies of the sockets of flows that an earlier run left
 	// lapsed is the rules that ended while no service ran, for what lives from before.
 	lapsed []rule.Rule
 	named  bool // some program looked up a name of a loopback address
@@ -268,6 +269,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			e.letGo()
 			<-saved
+			e.save() // an aside may wait for a disk that hangs
 			e.aside.end()
 			e.noteLearned(true)
 			e.completeApproved()
@@ -353,6 +355,8 @@ func (e *Engine) letGo() {
 
 // save writes hits and history, and which files rules are about.
 func (e *Engine) save() {
+	e.writing.Lock()
+	defer e.writing.Unlock()
 	e.deleteOver()
 	e.saveProofs()
 	e.saveMissed()

@@ -98,6 +98,12 @@ func (e *Engine) pass(f *flow.Flow, p Packet, seen *facts) bool {
 		e.ask(f, p, seen)
 		return true
 	}
+	if p.GoesOn && d.Verdict == flow.Allow && !forThisFlow(d) { // it was shown and counted when it began
+		f.Decision = d
+		e.teach(f, p.Owner)
+		give([]Held{p.Held}, Held.Accept, e.c.Log)
+		return true
+	}
 	e.count(d)
 	if p.Held == nil {
 		e.finishRefused(f, p.Owner, d)

@@ -229,8 +229,7 @@ func (e *Engine) locals(flows []flow.Flow) {
 	}
 	all, err := e.c.Sockets.Locals(of)
 	if err != nil {
-		e.c.Log.Debug("local ends are not known", "err", err)
-		return
+		e.c.Log.Debug("some local ends are not known", "err", err)
 	}
 	for i := range flows {
 		if a, ok := all[flows[i].Cookie]; ok && !flows[i].Local.Addr.IsValid() {
@@ -333,8 +332,7 @@ func (e *Engine) recallLive() {
 		return false
 	})
 	if err != nil {
-		e.c.Log.Warn("connections from before are not shown", "err", err)
-		return
+		e.c.Log.Warn("some connections from before are not shown", "err", err)
 	}
 	for _, s := range all {
 		o, ok := e.c.Kernel.OwnerOfSocket(s.Cookie)
@@ -356,6 +354,8 @@ func (e *Engine) recallLive() {
 func endpoint(a netip.AddrPort) flow.Endpoint {
 	return flow.Endpoint{Addr: a.Addr().Unmap(), Port: a.Port()}
 }
+
+func addrPort(e flow.Endpoint) netip.AddrPort { return netip.AddrPortFrom(e.Addr, e.Port) }
 
 func (e *Engine) recalled(f flow.Flow, o bpf.Owner, was *rule.Set) {
 	e.mu.Lock()

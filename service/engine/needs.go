@@ -23,6 +23,9 @@ type Kernel interface {
 	Programs(func(flow.Executable, bpf.ProgramVerdict)) error
 	SetExact(bpf.Subject, bpf.Peer, bpf.Verdict, uint64) error
 	ForgetExact(bpf.Subject, bpf.Peer) error
+	// LetThrough tells of a connection that passes through: the service let it begin, once
+	// or, unless once, as the rules say now.
+	LetThrough(from, to netip.AddrPort, once bool) error
 	Identify(path string) (flow.Executable, error)
 	IdentifyAll(paths []string) (map[string]flow.Executable, error)
 	Counters() (bpf.Counters, error)
@@ -139,5 +142,6 @@ type Packet struct {
 	Local     flow.Endpoint
 	Remote    flow.Endpoint
 	Link      int  // index of the network link by which it came or goes; 0 if that isn't known
+	GoesOn    bool // a segment of TCP that begins nothing
 	Held      Held // nil: it was refused, since nothing could hold it
 }

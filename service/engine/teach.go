@@ -252,6 +252,11 @@ func (e *Engine) teach(f *flow.Flow, o bpf.Owner) {
 
 func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	verdict := kernelVerdict(f.Decision.Verdict)
+	if f.Process.Path == flow.ForwardedPath && f.Protocol == flow.TCP && verdict == bpf.Allow {
+		if err := e.c.Kernel.LetThrough(addrPort(f.Local), addrPort(f.Remote), forThisFlow(f.Decision)); err != nil {
+			return err
+		}
+	}
 	alone := e.byNetwork(f)
 	if alone && o.Kernel {
 		return nil // nothing tells the kernel's own flows on one link from those on another

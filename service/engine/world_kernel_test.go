@@ -42,6 +42,8 @@ func (k *fakeKernel) SetControl(c bpf.Control) error {
 	return nil
 }
 
+func (k *fakeKernel) LetThrough(netip.AddrPort, netip.AddrPort, bool) error { return nil }
+
 func (k *fakeKernel) SetProgram(exe flow.Executable, v bpf.ProgramVerdict) error {
 	return k.SetPrograms(map[flow.Executable]bpf.ProgramVerdict{exe: v})
 }

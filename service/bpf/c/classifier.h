@@ -236,16 +236,25 @@ static __always_inline void show_passage(const struct packet *p, const struct ow
 		*last = now;
 		return;
 	}
+	if (!show_rarely(0, o, e, v))
+		now = 0; /* the next one will be told */
 	bpf_map_update_elem(&passages, &k, &now, BPF_ANY);
-	show_rarely(0, o, e, v);
 }
 
-/* A segment of a connection of which nothing is decided any more: of one that was let
- * through here, in the direction in which it began, the service decides again. */
+static __always_inline bool passed(const __u8 *to, __u16 port, const __u8 *from, __u16 source_port, __u32 how)
+{
+	struct passage_key k = passage_of(to, port, from, source_port, PROTO_TCP, how);
+	return bpf_map_lookup_elem(&passages, &k) != 0;
+}
+
+/* A segment of a connection of which nothing is decided any more. What one answer let
+ * through goes on, and so do answers: of the direction in which it began it is decided. */
 static __always_inline __u32 undecided(const struct packet *p)
 {
-	struct passage_key k = passage_of(p->address, p->port, p->source, p->source_port, p->protocol, ALLOW);
-	return bpf_map_lookup_elem(&passages, &k) ? ASK : ALLOW;
+	if (passed(p->address, p->port, p->source, p->source_port, ASK) || passed(p->source, p->source_port, p->address, p->port, ASK) ||
+	    passed(p->source, p->source_port, p->address, p->port, ALLOW))
+		return ALLOW;
+	return ASK;
 }
 
 /* A packet from another machine or namespace to yet another, through this one. */

@@ -68,9 +68,9 @@ static __always_inline bool same_user(const struct owner *a, const struct owner 
 /* Generation, process and verdict in one word, so that nobody can find one program's verdict
  * with another's name, or an old one as if it were new, however many write at once: whoever
  * reads a stamp that isn't of the start and exec_id beside it decides anew. */
-static __always_inline __u64 stamp_of(__u64 generation, __u32 tgid, __u32 v)
+static __always_inline __u64 stamp_of(__u64 generation, __u32 tgid, __u32 exec_id, __u32 v)
 {
-	return generation << 32 | tgid << 2 | v;
+	return generation << 32 | (exec_id & 0xff) << 24 | tgid << 2 | v; /* tgid has 22 bits at most */
 }
 
 static __always_inline __u32 last_verdict(const struct conversation *c)
@@ -81,14 +81,14 @@ static __always_inline __u32 last_verdict(const struct conversation *c)
 /* What was decided of a conversation for this user; ASK: nothing that still holds. */
 static __always_inline __u32 decided(const struct conversation *c, __u32 tgid, __u64 start, __u32 exec_id, __u64 generation)
 {
-	__u64 v = *(volatile __u64 *)&c->stamp ^ stamp_of(generation, tgid, 0);
+	__u64 v = *(volatile __u64 *)&c->stamp ^ stamp_of(generation, tgid, exec_id, 0);
 	return v < 4 && c->start == start && c->exec_id == exec_id ? v : ASK;
 }
 
 /* Keeps what was decided, and tells the service if that is news. */
 static __always_inline void remember(struct conversation *c, const struct owner *o, const struct ends *e, __u32 v, __u64 generation)
 {
-	__u64 before = c->stamp, now = stamp_of(generation, o->tgid, v);
+	__u64 before = c->stamp, now = stamp_of(generation, o->tgid, o->exec_id, v);
 	bool news = (__u32)before != (__u32)now || c->start != o->start || c->exec_id != o->exec_id;
 	*(volatile __u64 *)&c->stamp = 0;
 	*(volatile __u64 *)&c->start = o->start;
@@ -96,6 +96,24 @@ static __always_inline void remember(struct conversation *c, const struct owner 
 	*(volatile __u64 *)&c->stamp = now;
 	if (news)
 		show_flow(o, e, v);
+}
+
+/* Makes o the owner of a socket. Who reads it at the same time must not take half of each
+ * for one that is known. */
+static __always_inline void change_owner(struct socket_state *s, const struct owner *o)
+{
+	struct owner n = *o;
+	n.flags |= OWNER_UNKNOWN | OWNER_MISSING;
+	*(volatile __u32 *)&s->owner.flags = n.flags;
+	barrier();
+	s->owner = n;
+	barrier();
+	*(volatile __u32 *)&s->owner.flags = o->flags;
+}
+
+static __always_inline bool is_owner(const struct socket_state *s, const struct owner *o)
+{
+	return same_user(&s->owner, o) && same_file(&s->owner.exe, &o->exe);
 }
 
 /* Whoever asked a multicast or broadcast address is answered from others, at the port that
@@ -106,7 +124,7 @@ static __always_inline bool answers_all(const struct socket_state *s, const stru
 }
 
 /* Tells the service of a flow of which somebody else decides how many there are: of one
- * socket once in a second, of all once in 50 us. */
+ * socket once in a second, of all once in 50 us. 1: it was told. */
 static __always_inline int show_rarely(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
 {
 	__u32 zero = 0;
@@ -120,7 +138,8 @@ static __always_inline int show_rarely(struct socket_state *s, const struct owne
 	*last = now;
 	if (s)
 		s->told = now;
-	return show_flow(o, e, v);
+	show_flow(o, e, v);
+	return 1;
 }
 
 /* What is decided of a packet or call that goes through a socket, for its user. It sets who
@@ -145,6 +164,8 @@ __noinline __u32 judge(struct socket_state *s, const struct owner *o, struct end
 		show_rarely(s, o, e, v);
 		return v;
 	}
+	if (!is_owner(s, o)) /* another took the socket over meanwhile, and o may be half of each */
+		return v;
 	c = begin(s, e);
 	if (c)
 		remember(c, o, e, v, k->generation);

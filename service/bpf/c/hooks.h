@@ -82,7 +82,7 @@ static __always_inline int takes_over(struct socket_state *s, const struct owner
 			return 0;
 		}
 	}
-	s->owner = *o;
+	change_owner(s, o);
 	s->flags |= SOCKET_USED;
 	return 1;
 }
@@ -287,7 +287,7 @@ static __always_inline int bound(struct bpf_sock *sk)
 		struct owner o = { .cookie = cookie };
 		current_owner(&o);
 		o.flags |= s->owner.flags & OWNER_FOREIGN;
-		s->owner = o;
+		change_owner(s, &o);
 	}
 	if (has_ports(protocol))
 		receives(s, sk->src_port, protocol);

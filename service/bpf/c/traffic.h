@@ -312,6 +312,7 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		note_end(cookie, s, p.flags, SOCKET_HEARD_ALL);
 		return 1;
 	}
+	struct owner o = s->owner; /* others may take it over meanwhile */
 	struct conversation *c = conversation(s, &e);
 	if (!c && answers_all(s, &e))
 		e.direction = OUT;
@@ -322,22 +323,22 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		if (!c && last_verdict(&s->first) == ALLOW && is_error(&p))
 			return 1;
 		if (c) {
-			if (judge(s, &s->owner, &e) != ALLOW)
+			if (judge(s, &o, &e) != ALLOW)
 				return 0;
 			count_received(skb, c, weight(skb, s, &p));
 			return 1;
 		}
-		return (k && !k->generation) || decide(&s->owner, &e) == ALLOW;
+		return (k && !k->generation) || decide(&o, &e) == ALLOW;
 	}
 	if (!c && p.protocol == PROTO_TCP) {
 		/* A listener: each connection gets a socket of its own. */
-		__u32 v = decide(&s->owner, &e);
+		__u32 v = decide(&o, &e);
 		if (v != ASK)
-			show_rarely(v == ALLOW ? 0 : s, &s->owner, &e, v);
-		return let_pass(s, &s->owner, &e, v) != 0;
+			show_rarely(v == ALLOW ? 0 : s, &o, &e, v);
+		return let_pass(s, &o, &e, v) != 0;
 	}
-	__u32 v = judge(s, &s->owner, &e);
-	if (!let_pass(s, &s->owner, &e, v)) {
+	__u32 v = judge(s, &o, &e);
+	if (!let_pass(s, &o, &e, v)) {
 		if (v == ASK)
 			receives(s, p.port, p.protocol); /* from now on it can be held */
 		return 0;

@@ -230,7 +230,8 @@ struct file_record {
 	struct executable exe;
 	__u32 fd, pad;
 };
-/* A flow between others, through this machine. */
+/* A flow between others, through this machine. The verdict is ASK for a connection that the
+ * service let through once. */
 struct passage_key {
 	__u8 address[16], source[16];
 	__u16 port, source_port;
