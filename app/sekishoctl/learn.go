@@ -118,7 +118,7 @@ func (c *ctl) showLearned(l api.Learned) error {
 	for _, p := range l.Proposals {
 		c.printf("%s  %s\n", word(p.ID), sentence(p.Rule, clock()))
 		of := fmt.Sprintf("seen %s, with %s", times(p.Flows), hosts(p.Hosts))
-		if len(p.Examples) > 0 && !(len(p.Examples) == 1 && p.Rule.Remote.String() == p.Examples[0]) {
+		if len(p.Examples) > 1 || len(p.Examples) == 1 && p.Rule.Remote.String() != p.Examples[0] {
 			of += ": " + word(strings.Join(p.Examples, ", "))
 		}
 		c.printf("    %s\n", of)

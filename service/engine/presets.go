@@ -107,10 +107,10 @@ func forItself(d flow.Decision) bool {
 // clientPort reports whether a flow to or from a DHCP server is one by the client's port
 // (RFC 2131, section 4.1; RFC 8415, section 7.2), where that is known.
 func clientPort(f *flow.Flow) bool {
-	switch {
-	case f.Remote.Port == 67:
+	switch f.Remote.Port {
+	case 67:
 		return f.Local.Port == 68 || f.Local.Port == 0
-	case f.Remote.Port == 547:
+	case 547:
 		return f.Local.Port == 546 || f.Local.Port == 0
 	}
 	return f.Direction == flow.In && f.Remote.Port == 0

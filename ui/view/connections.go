@@ -213,9 +213,9 @@ func (c *Connections) visible(rows []keyed) []keyed {
 // sameOnScreen reports whether b would be shown as a is.
 func sameOnScreen(a, b flow.Flow) bool {
 	p, q := a.Process, b.Process
-	return a.ID == b.ID && a.Time == b.Time && a.Direction == b.Direction && a.Protocol == b.Protocol &&
+	return a.ID == b.ID && a.Time.Equal(b.Time) && a.Direction == b.Direction && a.Protocol == b.Protocol &&
 		a.Local == b.Local && a.Remote == b.Remote && a.Cookie == b.Cookie && a.Decision == b.Decision &&
 		slices.Equal(a.Warnings, b.Warnings) && a.Bytes == b.Bytes && a.Packets == b.Packets &&
-		a.State == b.State && a.Ended == b.Ended &&
+		a.State == b.State && a.Ended.Equal(b.Ended) &&
 		q != nil && p.ProcessID == q.ProcessID && p.Program == q.Program
 }

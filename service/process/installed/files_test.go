@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/adler32"
 	"io"
@@ -212,7 +213,7 @@ func TestPacman(t *testing.T) {
 	})
 	put(t, filepath.Join(root, "var/lib/pacman/db.lck"), nil)
 	o, _ := f.Owner("/usr/bin/plain")
-	if _, err := f.Digest(o); err != ErrBusy {
+	if _, err := f.Digest(o); !errors.Is(err, ErrBusy) {
 		t.Errorf("while pacman works: %v", err)
 	}
 }

@@ -132,12 +132,12 @@ func (ix *index) hash(path []byte) uint64 {
 	h.SetSeed(ix.seed)
 	for _, a := range ix.merged {
 		if len(path) > len(a.old) && string(path[:len(a.old)]) == a.old {
-			h.WriteString(a.real) //nolint:errcheck // it never fails
+			h.WriteString(a.real)
 			path = path[len(a.old):]
 			break
 		}
 	}
-	h.Write(path) //nolint:errcheck // it never fails
+	h.Write(path)
 	return h.Sum64()
 }
 

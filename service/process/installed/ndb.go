@@ -21,12 +21,12 @@ const (
 	ndbMaxPages = 1 << 14 // some four million packages
 )
 
-var errNDB = errors.New("Packages.db is broken")
+var errNDB = errors.New("rpm's Packages.db is broken")
 
 func readNDB(f *os.File, each func(n int64, header []byte) bool) error {
 	var head [32]byte
 	if err := readAt(f, head[:], 0); err != nil {
-		return fmt.Errorf("Packages.db: %w", err)
+		return fmt.Errorf("rpm's Packages.db: %w", err)
 	}
 	le := binary.LittleEndian
 	pages := le.Uint32(head[12:])
@@ -37,7 +37,7 @@ func readNDB(f *os.File, each func(n int64, header []byte) bool) error {
 	var blob []byte
 	for p := range pages {
 		if err := readAt(f, page[:], int64(p)*ndbPage); err != nil {
-			return fmt.Errorf("Packages.db: %w", err)
+			return fmt.Errorf("rpm's Packages.db: %w", err)
 		}
 		for at := 0; at < ndbPage; at += 16 {
 			if p == 0 && at < len(head) {
@@ -67,7 +67,7 @@ func readNDB(f *os.File, each func(n int64, header []byte) bool) error {
 func ndbBlob(f io.ReaderAt, b []byte, n uint32, at int64) ([]byte, error) {
 	var head [16]byte
 	if err := readAt(f, head[:], at); err != nil {
-		return b, fmt.Errorf("Packages.db: %w", err)
+		return b, fmt.Errorf("rpm's Packages.db: %w", err)
 	}
 	le := binary.LittleEndian
 	size := le.Uint32(head[12:])
@@ -76,7 +76,7 @@ func ndbBlob(f io.ReaderAt, b []byte, n uint32, at int64) ([]byte, error) {
 	}
 	b, err := room(b, f, int64(size), at+16)
 	if err != nil {
-		return b, fmt.Errorf("Packages.db: %w", err)
+		return b, fmt.Errorf("rpm's Packages.db: %w", err)
 	}
 	return b, nil
 }
