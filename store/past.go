@@ -249,13 +249,13 @@ func (p *past) change(f func(*change) error) error {
 
 // put keeps a record, in the place of the one with the same key.
 func (c *change) put(key, value []byte, open bool) error {
-	if old := c.history.Get(key); old == nil {
+	old := c.history.Get(key)
+	if old == nil {
 		c.count++
-	} else {
-		c.volume -= int64(len(old))
 	}
-	c.volume += int64(len(value))
-	if err := c.history.Put(key, value); err != nil {
+	wasOpen := isOpen(old)
+	c.volume += int64(len(value) - len(old))
+	if err := c.history.Put(key, value); err != nil || open == wasOpen {
 		return err
 	}
 	if open {
@@ -264,6 +264,7 @@ func (c *change) put(key, value []byte, open bool) error {
 	return c.open.Delete(key)
 }
 
+// remove drops records that are there, whole or damaged.
 func (c *change) remove(keys [][]byte) error {
 	for _, key := range keys {
 		c.count--
