@@ -52,6 +52,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := map[string]bool{}
 	random := rand.New(rand.NewPCG(5, 6))
+	flows := 0
 	for round := range 25 {
 		for _, id := range runAndKill(t, dir, time.Duration(random.IntN(60_000))*time.Microsecond) {
 			if acknowledged[id] {
@@ -72,13 +73,18 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				t.Errorf("round %d: rule %s was acknowledged and is gone", round, id)
 			}
 		}
+		if recovery, err := s.OpenHistory(); err != nil || recovery != nil {
+			t.Fatalf("round %d: history: %v, %v", round, err, recovery)
+		}
+		flows = max(flows, s.past.count)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 		check(t, filepath.Join(dir, "sekisho.db"))
+		check(t, filepath.Join(dir, "sekisho.db.history"))
 	}
-	t.Logf("%d rules acknowledged", len(acknowledged))
-	if len(acknowledged) < 25 {
+	t.Logf("%d rules acknowledged, %d flows", len(acknowledged), flows)
+	if len(acknowledged) < 25 || flows < 20 {
 		t.Error("too few to mean anything")
 	}
 }

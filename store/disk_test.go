@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -201,5 +203,39 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 	if rules := must[[]rule.Rule](t)(open(t, dir, Options{}).Rules()); len(rules) != 1 {
 		t.Errorf("%d rules", len(rules))
+	}
+}
+
+// A damaged history on a full disk is kept as it is until there is room for what can be
+// read of it; rules are saved meanwhile.
+func TestDamagedHistoryOnAFullDisk(t *testing.T) {
+	dir := smallDisk(t, 4096)
+	fill(t, dir)
+	path := filepath.Join(dir, "sekisho.db.history")
+	b := must[[]byte](t)(os.ReadFile(path))
+	root := must[boltMeta](t)(readMeta(bytes.NewReader(b), int64(len(b))))
+	b = b[:(root.high-1)*root.pageSize]
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free := fillDisk(t, dir, 40)
+	s := open(t, dir, Options{})
+	if r, err := s.OpenHistory(); r != nil || !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("%v, %v", r, err)
+	}
+	if err := s.AppendFlows(manyFlows(1)); !errors.Is(err, ErrNotSaved) {
+		t.Errorf("got %v", err)
+	}
+	if now := must[[]byte](t)(os.ReadFile(path)); !bytes.Equal(now, b) {
+		t.Error("the damaged history changed")
+	}
+	must[rule.Rule](t)(s.PutRule(simpleRule("/meanwhile")))
+	free()
+	s.past.again = time.Time{} // as after a while
+	if r, err := s.OpenHistory(); err != nil || r == nil || r.Cause == nil {
+		t.Errorf("%v, %v", r, err)
+	}
+	if err := s.AppendFlows(manyFlows(1)); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -320,5 +321,27 @@ func TestFlow(t *testing.T) {
 		if got, ok, err := s.Flow(id); ok || err != nil {
 			t.Errorf("%.10q: %+v, %v", id, got, err)
 		}
+	}
+}
+
+// The end of the service doesn't wait until a long history was looked through, and what
+// is asked of it then gets an error.
+func TestCloseEndsAnInspection(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir)
+	s := open(t, dir, Options{})
+	s.past.ending.Store(true)
+	if _, _, err := s.past.load(s.past.name); !errors.Is(err, ErrClosed) {
+		t.Errorf("looked through to the end: %v", err)
+	}
+	if err := s.AppendFlows([]flow.Flow{fullFlow("1", noon)}); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s = open(t, dir, Options{})
+	if n := len(history(t, s, HistoryFilter{})); n != 200 {
+		t.Errorf("%d flows", n)
 	}
 }

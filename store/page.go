@@ -58,6 +58,9 @@ func parseMeta(page []byte) (boltMeta, bool) {
 	}, true
 }
 
+// errShort is an errDamaged of readMeta's that comes with the root.
+var errShort = fmt.Errorf("%w: the end is missing", errDamaged)
+
 // readMeta finds the newer of the two roots that is whole, as bbolt does: a cut while
 // one was being written leaves the other, and nothing that was acknowledged is lost.
 func readMeta(r io.ReaderAt, size int64) (boltMeta, error) {
@@ -95,8 +98,10 @@ func readMeta(r io.ReaderAt, size int64) (boltMeta, error) {
 		return m, headers
 	case m.pageSize < 1024 || m.pageSize > 1<<16 || m.pageSize&(m.pageSize-1) != 0:
 		return m, fmt.Errorf("%w: page size %d", errDamaged, m.pageSize)
-	case m.high < 4 || m.high > uint64(size)/m.pageSize:
-		return m, fmt.Errorf("%w: the end is missing", errDamaged)
+	case m.high < 4:
+		return m, fmt.Errorf("%w: %d pages", errDamaged, m.high)
+	case m.high > uint64(size)/m.pageSize:
+		return m, errShort
 	}
 	return m, nil
 }

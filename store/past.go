@@ -108,6 +108,9 @@ func (p *past) load(path string) (*bbolt.DB, contents, error) {
 	}
 	defer f.Close()
 	c, err := inspectReader(untilEnd{f, &p.ending}, size, historyFile)
+	if p.ending.Load() {
+		return nil, c, ErrClosed // whatever the file seemed to be without the rest
+	}
 	if err != nil {
 		return nil, c, err
 	}
@@ -160,7 +163,9 @@ func readAnyway(path string, ending *atomic.Bool, add func(key, value []byte) er
 	defer f.Close()
 	r := untilEnd{f, ending}
 	root, err := readMeta(r, size)
-	if err != nil {
+	if errors.Is(err, errShort) && uint64(size) >= 4*root.pageSize {
+		root.high = uint64(size) / root.pageSize
+	} else if err != nil {
 		return unlessEnding(ending)
 	}
 	w := newWalker(r, root, func(_ string, key, value []byte) error { return add(key, value) })
@@ -169,12 +174,13 @@ func readAnyway(path string, ending *atomic.Bool, add func(key, value []byte) er
 	if history, ok := buckets[historyBucket]; ok && err == nil {
 		err = w.bucket(historyBucket, history)
 	}
-	if errors.Is(err, errDamaged) {
+	if err == nil || errors.Is(err, errDamaged) {
 		return unlessEnding(ending)
 	}
 	return err
 }
 
+// unlessEnding is ErrClosed if reads failed for that alone.
 func unlessEnding(ending *atomic.Bool) error {
 	if ending.Load() {
 		return ErrClosed
