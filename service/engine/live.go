@@ -189,7 +189,7 @@ func (e *Engine) noteEnd(l *traffic.Live, at time.Time) {
 
 // forgetExact clears what the kernel knows of a flow alone, whose socket is gone.
 func (e *Engine) forgetExact(l *traffic.Live) {
-	if forThisFlow(l.Decision) || l.Process.Path == "" || e.byNetwork(&l.Flow) || e.wantsSender(&l.Flow) || forItself(l.Decision) {
+	if forThisFlow(l.Decision) || l.Process.Path == "" || e.byNetwork(&l.Flow) || e.wantsSender(&l.Flow) || e.forItself(l.Decision) {
 		socket := l.Cookie
 		if l.Listener != 0 {
 			socket = l.Listener

@@ -63,6 +63,9 @@ func (e *Engine) tellNetworks() {
 func (e *Engine) NetworksChanged() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.letsGo {
+		return // nobody would decide anew what was decided
+	}
 	e.networks.named = len(e.networks.known) > 0
 	e.lan = lanCache{}
 	e.reconsider()

@@ -98,10 +98,14 @@ func (e *Engine) itself(p *flow.Process) bool {
 	return int(p.PID) == os.Getpid() && p.UID == 0 && p.IsFile()
 }
 
-// forItself reports whether a decision is about this service alone, and not about whoever
-// executes the same file.
-func forItself(d flow.Decision) bool {
-	return d.By.Kind == flow.ByPreset && d.By.Name == rule.PresetLists
+// forItself reports whether a decision is about one process, and not about whoever executes
+// the same file.
+func (e *Engine) forItself(d flow.Decision) bool {
+	if d.By.Kind != flow.ByPreset {
+		return false
+	}
+	r, ok := e.shipped().normal.Rule(d.By.ID)
+	return !ok || d.By.Name == rule.PresetLists || r.User != "" || r.Program != (rule.Program{Path: r.Program.Path})
 }
 
 // clientPort reports whether a flow to or from a DHCP server is one by the client's port

@@ -105,7 +105,11 @@ func (w *Watcher) Run(ctx context.Context) error {
 	cancel(err)
 	events.close()
 	parts.Wait()
-	w.publish(&State{})
+	if err == nil { // whoever ends us has no use for a last change
+		w.state.Store(&State{})
+	} else {
+		w.publish(&State{})
+	}
 	return err
 }
 
