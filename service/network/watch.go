@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -180,15 +182,19 @@ func (w *Watcher) look(kernel *netlink.Handle, events *events) (unanswered bool,
 	return unanswered, nil
 }
 
-// answers reports whether a gateway's link is one on which neighbours have addresses.
+// answers reports whether a gateway's link is one on which neighbours have addresses. The
+// kernel asks for those of IPv6 by itself only where it has an address of the link's own:
+// else an entry that waits in vain would keep programs' packets waiting with it.
 func (s *snapshot) answers(g gateway) bool {
 	for i := range s.links {
 		if l := &s.links[i]; l.index == g.link {
-			return l.running && !isVPN(l.kind) && l.kind != "ppp"
+			return l.running && !isVPN(l.kind) && l.kind != "ppp" && (g.addr.Is4() || slices.ContainsFunc(l.prefixes, linkLocal))
 		}
 	}
 	return false
 }
+
+func linkLocal(p netip.Prefix) bool { return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() }
 
 // tick is how exact the ages are that the kernel tells.
 const tick = 2 * time.Second / userHZ
