@@ -223,7 +223,7 @@ func hostOf(f flow.Flow) string {
 	if f.Remote.Name == "" && !f.Remote.Addr.IsValid() {
 		return "an unknown address"
 	}
-	return word(f.Remote.Host())
+	return word(flow.Display(f.Remote.Host()))
 }
 
 // remoteOf is the other end in a table.
@@ -231,7 +231,11 @@ func remoteOf(f flow.Flow) string {
 	if !f.Remote.Addr.IsValid() && f.Remote.Name == "" {
 		return "-"
 	}
-	return word(f.Remote.String())
+	r := f.Remote
+	if r.Name != "" {
+		r.Name = flow.Display(r.Name)
+	}
+	return word(r.String())
 }
 
 // byWords says what decided a flow.

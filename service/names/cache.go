@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sekisho/app/flow"
 )
 
 const (
@@ -359,30 +361,5 @@ func (a *address) forget(now time.Time) {
 // plain is an address as flows have it: IPv4 as such, and without a zone.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
-// HostName is a name in lower case without its last dot; false if it is empty, longer
-// than 253 bytes, or has other bytes than letters, digits, hyphens and underscores in
-// labels of 1 to 63 bytes.
-func HostName(s string) (string, bool) {
-	s = strings.TrimSuffix(s, ".")
-	if s == "" || len(s) > 253 {
-		return "", false
-	}
-	label := 0
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '.':
-			if label == 0 {
-				return "", false
-			}
-			label = 0
-			continue
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
-		default:
-			return "", false
-		}
-		if label++; label > 63 {
-			return "", false
-		}
-	}
-	return strings.ToLower(strings.Clone(s)), label > 0
-}
+// HostName is a name in lower case without its last dot; false if it is none: see flow.HostName.
+func HostName(s string) (string, bool) { return flow.HostName(s) }

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"golang.org/x/net/idna"
+
+	"sekisho/app/flow"
 )
 
 // SafeRunes is the number of characters after which Safe cuts.
@@ -73,26 +75,23 @@ func hidden(r rune) bool {
 }
 
 // Host is a host name fit to be shown. A name in another script than plain letters is
-// followed by what it really is ("аpple.com (xn--pple-43d.com)"), and the other way
-// round, because it may look like a well-known one.
+// followed by what it really is ("bücher.example (xn--bcher-kva.example)"); one that could
+// be taken for another stays as DNS carries it (flow.Display).
 func Host(name string) string {
 	ascii := strings.ToLower(name)
-	for _, r := range name {
-		if r > unicode.MaxASCII {
-			a, err := idna.ToASCII(name)
-			if err != nil {
-				return Safe(name)
-			}
-			ascii = a
-			break
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		a, err := idna.Lookup.ToASCII(name)
+		if err != nil {
+			return Safe(name)
 		}
+		ascii = a
 	}
-	readable, err := idna.Display.ToUnicode(ascii)
-	if err != nil || readable == ascii {
-		return Safe(name)
-	}
-	if back, err := idna.ToASCII(readable); err != nil || back != ascii {
+	if _, ok := flow.HostName(ascii); !ok {
 		return Safe(name) // no real name: show it as it came
+	}
+	readable := flow.Display(ascii)
+	if readable == ascii {
+		return Safe(ascii)
 	}
 	return Safe(readable) + " (" + Safe(ascii) + ")"
 }

@@ -41,8 +41,9 @@ func TestSafeCuts(t *testing.T) {
 func TestHost(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"example.com", "example.com"},
-		{"\u0430pple.com", "\u0430pple.com (xn--pple-43d.com)"},
-		{"xn--pple-43d.com", "\u0430pple.com (xn--pple-43d.com)"},
+		{"\u0430pple.com", "xn--pple-43d.com"},
+		{"xn--pple-43d.com", "xn--pple-43d.com"},
+		{"xn--bcher-kva.example", "bücher.example (xn--bcher-kva.example)"},
 		{"a\u202eb.com", `a\u202eb.com`},
 		{"xn--.com", "xn--.com"},
 	} {

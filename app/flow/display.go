@@ -1,6 +1,7 @@
-package names
+package flow
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -8,7 +9,7 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Display is a host name as people may see it. A part that DNS carries as xn--… is shown
+// Display is a host name or an address as people may see it. A part that DNS carries as xn--… is shown
 // in its own letters only if nobody can be taken in by them; else it stays as it is. The
 // rules are those that browsers have, on the careful side:
 //   - the letters are of one script, or of those that are written together in Chinese,
@@ -24,6 +25,9 @@ import (
 func Display(name string) string {
 	plain, ok := HostName(name)
 	if !ok {
+		if a, err := netip.ParseAddr(name); err == nil {
+			return a.WithZone("").String()
+		}
 		return strconv.QuoteToASCII(name)
 	}
 	if !strings.Contains(plain, punycode) {
