@@ -39,9 +39,10 @@ type flowRecord struct {
 }
 
 type endpointRecord struct {
-	Addr netip.Addr `json:"a,omitzero"`
-	Port uint16     `json:"p,omitempty"`
-	Name string     `json:"n,omitempty"`
+	Addr  netip.Addr `json:"a,omitzero"`
+	Port  uint16     `json:"p,omitempty"`
+	Name  string     `json:"n,omitempty"`
+	Guess string     `json:"g,omitempty"`
 }
 
 type processRecord struct {

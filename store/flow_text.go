@@ -51,6 +51,7 @@ func appendEndpoint(b []byte, name string, e flow.Endpoint) []byte {
 	}
 	b = appendNumber(b, `,"p":`, uint64(e.Port))
 	b = appendText(b, `,"n":`, e.Name)
+	b = appendText(b, `,"g":`, e.Guess)
 	b = append(b[:begun], b[begun+1:]...) // the first comma
 	return append(b, '}')
 }

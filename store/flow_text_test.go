@@ -18,7 +18,7 @@ func TestFlowTextIsJSON(t *testing.T) {
 	endpoint := rapid.Custom(func(t *rapid.T) flow.Endpoint {
 		return flow.Endpoint{
 			Addr: rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:1.2.3.4"), netip.MustParseAddr("fe80::1%eth0")}).Draw(t, "address"),
-			Port: rapid.Uint16().Draw(t, "port"), Name: text.Draw(t, "name"),
+			Port: rapid.Uint16().Draw(t, "port"), Name: text.Draw(t, "name"), Guess: text.Draw(t, "guess"),
 		}
 	})
 	moment := rapid.SampledFrom([]time.Time{{}, noon, time.Unix(0, 1), time.Unix(-5, 0)})

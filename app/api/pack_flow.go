@@ -156,7 +156,7 @@ func unpackProcessID(m *sekishopb.ProcessID) flow.ProcessID {
 }
 
 func packEndpoint(e flow.Endpoint) *sekishopb.Endpoint {
-	return &sekishopb.Endpoint{Address: packAddr(e.Addr), Port: uint32(e.Port), Name: []byte(e.Name)}
+	return &sekishopb.Endpoint{Address: packAddr(e.Addr), Port: uint32(e.Port), Name: []byte(e.Name), Guess: []byte(e.Guess)}
 }
 
 func unpackEndpoint(m *sekishopb.Endpoint) (flow.Endpoint, error) {
@@ -165,7 +165,7 @@ func unpackEndpoint(m *sekishopb.Endpoint) (flow.Endpoint, error) {
 		return flow.Endpoint{}, err
 	}
 	port, err := unpackPort(m.GetPort())
-	return flow.Endpoint{Addr: addr, Port: port, Name: string(m.GetName())}, err
+	return flow.Endpoint{Addr: addr, Port: port, Name: string(m.GetName()), Guess: string(m.GetGuess())}, err
 }
 
 func packWarnings(all []flow.Warning) []*sekishopb.Warning {

@@ -228,6 +228,13 @@ type kernelHeldPacket struct {
 	When  uint64
 }
 
+type kernelLeave struct {
+	_      structs.HostLayout
+	Until  uint64
+	Unsaid uint32
+	Pad    uint32
+}
+
 type kernelListener struct {
 	_       structs.HostLayout
 	Owner   kernelOwner
@@ -318,6 +325,7 @@ const (
 	kernelSocketFlagSOCKET_INNER     kernelSocketFlag = 16
 	kernelSocketFlagSOCKET_SAID_ALL  kernelSocketFlag = 32
 	kernelSocketFlagSOCKET_HEARD_ALL kernelSocketFlag = 64
+	kernelSocketFlagSOCKET_UNSAID    kernelSocketFlag = 128
 )
 
 type kernelSocketRecord struct {
@@ -388,6 +396,7 @@ const (
 	kernelMapExacts              = "exacts"
 	kernelMapFrameScopes         = "frame_scopes"
 	kernelMapFramesTold          = "frames_told"
+	kernelMapHearing             = "hearing"
 	kernelMapHeld                = "held"
 	kernelMapLetGo               = "let_go"
 	kernelMapListeners           = "listeners"
@@ -424,6 +433,7 @@ const (
 	kernelProgPostBind4          = "post_bind4"
 	kernelProgPostBind6          = "post_bind6"
 	kernelProgReceived           = "received"
+	kernelProgSays               = "says"
 	kernelProgSendmsg4           = "sendmsg4"
 	kernelProgSendmsg6           = "sendmsg6"
 	kernelProgSent               = "sent"
@@ -526,6 +536,7 @@ type kernelProgramSpecs struct {
 	PostBind4     *ebpf.ProgramSpec `ebpf:"post_bind4"`
 	PostBind6     *ebpf.ProgramSpec `ebpf:"post_bind6"`
 	Received      *ebpf.ProgramSpec `ebpf:"received"`
+	Says          *ebpf.ProgramSpec `ebpf:"says"`
 	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
 	Sent          *ebpf.ProgramSpec `ebpf:"sent"`
@@ -547,6 +558,7 @@ type kernelMapSpecs struct {
 	Exacts        *ebpf.MapSpec `ebpf:"exacts"`
 	FrameScopes   *ebpf.MapSpec `ebpf:"frame_scopes"`
 	FramesTold    *ebpf.MapSpec `ebpf:"frames_told"`
+	Hearing       *ebpf.MapSpec `ebpf:"hearing"`
 	Held          *ebpf.MapSpec `ebpf:"held"`
 	LetGo         *ebpf.MapSpec `ebpf:"let_go"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
@@ -624,6 +636,7 @@ type kernelMaps struct {
 	Exacts        *ebpf.Map `ebpf:"exacts"`
 	FrameScopes   *ebpf.Map `ebpf:"frame_scopes"`
 	FramesTold    *ebpf.Map `ebpf:"frames_told"`
+	Hearing       *ebpf.Map `ebpf:"hearing"`
 	Held          *ebpf.Map `ebpf:"held"`
 	LetGo         *ebpf.Map `ebpf:"let_go"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
@@ -649,6 +662,7 @@ func (m *kernelMaps) Close() error {
 		m.Exacts,
 		m.FrameScopes,
 		m.FramesTold,
+		m.Hearing,
 		m.Held,
 		m.LetGo,
 		m.Listeners,
@@ -726,6 +740,7 @@ type kernelPrograms struct {
 	PostBind4     *ebpf.Program `ebpf:"post_bind4"`
 	PostBind6     *ebpf.Program `ebpf:"post_bind6"`
 	Received      *ebpf.Program `ebpf:"received"`
+	Says          *ebpf.Program `ebpf:"says"`
 	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
 	Sent          *ebpf.Program `ebpf:"sent"`
@@ -760,6 +775,7 @@ func (p *kernelPrograms) Close() error {
 		p.PostBind4,
 		p.PostBind6,
 		p.Received,
+		p.Says,
 		p.Sendmsg4,
 		p.Sendmsg6,
 		p.Sent,

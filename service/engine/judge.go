@@ -21,16 +21,20 @@ func (e *Engine) Judge(p Packet) {
 func (e *Engine) judge(p Packet) {
 	process := e.identify(p.Owner)
 	f := flowOf(p, process)
+	settle := e.settle
+	if p.Heard != nil {
+		settle = e.hear
+	}
 	if e.needsFile(process) {
 		if !e.aside.do(func() { // a large file must not hold up the others
 			f.Process = e.ofFile(process)
-			e.settle(&f, p)
+			settle(&f, p)
 		}) {
 			e.drop(p)
 		}
 		return
 	}
-	e.settle(&f, p)
+	settle(&f, p)
 }
 
 func (e *Engine) settle(f *flow.Flow, p Packet) {
@@ -79,7 +83,20 @@ func (e *Engine) pass(f *flow.Flow, p Packet, seen *facts) bool {
 		e.hold(w, p.Held)
 		return true
 	}
+	if p.Heard == nil && p.Listen != nil && e.needsName(f) {
+		if !p.Listen() {
+			e.counters.OverLimit++
+			e.drop(p)
+		}
+		return true
+	}
+	e.guess(f)
 	d := e.decide(f, p.Owner)
+	if h := p.Heard; h != nil && h.Target != "" && d.Verdict != flow.Block {
+		if listed, ok := e.pageListed(f, h.Name, h.Target); ok {
+			d = listed
+		}
+	}
 	if d.Verdict == flow.Waiting && waits {
 		// Two share a socket and say something to the same end: one question at a time.
 		e.counters.OverLimit++
@@ -193,7 +210,11 @@ func (e *Engine) name(f *flow.Flow) {
 		return
 	}
 	if n, ok := e.c.Names.Lookup(f.Process.Key(), f.Remote.Addr, f.Time); ok {
-		f.Remote.Name = n
+		f.Remote.Name, f.Remote.Guess = n, ""
+		return
+	}
+	if f.Remote.Name == "" && f.Remote.Guess == "" {
+		e.remembered(f)
 	}
 }
 

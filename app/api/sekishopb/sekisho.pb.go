@@ -167,6 +167,7 @@ type Endpoint struct {
 	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // empty: unknown
 	Port          uint32                 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
 	Name          []byte                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Guess         []byte                 `protobuf:"bytes,4,opt,name=guess,proto3" json:"guess,omitempty"` // nobody vouches for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -218,6 +219,13 @@ func (x *Endpoint) GetPort() uint32 {
 func (x *Endpoint) GetName() []byte {
 	if x != nil {
 		return x.Name
+	}
+	return nil
+}
+
+func (x *Endpoint) GetGuess() []byte {
+	if x != nil {
+		return x.Guess
 	}
 	return nil
 }
@@ -5096,11 +5104,12 @@ const file_sekisho_proto_rawDesc = "" +
 	"\n" +
 	"\rsekisho.proto\x12\n" +
 	"sekisho.v1\"\a\n" +
-	"\x05Empty\"L\n" +
+	"\x05Empty\"b\n" +
 	"\bEndpoint\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\fR\x04name\"\x8f\x01\n" +
+	"\x04name\x18\x03 \x01(\fR\x04name\x12\x14\n" +
+	"\x05guess\x18\x04 \x01(\fR\x05guess\"\x8f\x01\n" +
 	"\n" +
 	"Executable\x12\x14\n" +
 	"\x05inode\x18\x01 \x01(\x04R\x05inode\x12\x14\n" +
