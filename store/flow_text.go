@@ -22,6 +22,7 @@ func appendFlow(b []byte, f *flow.Flow, process []byte) []byte {
 	b = append(append(b, `,"o":`...), process...)
 	b = appendEndpoint(b, `,"l":{`, f.Local)
 	b = appendEndpoint(b, `,"r":{`, f.Remote)
+	b = appendText(b, `,"g":`, f.Guess)
 	b = appendString(append(b, `,"v":`...), f.Decision.Verdict.String())
 	b = appendText(b, `,"k":`, string(f.Decision.By.Kind))
 	b = appendText(b, `,"i":`, f.Decision.By.ID)
@@ -51,7 +52,6 @@ func appendEndpoint(b []byte, name string, e flow.Endpoint) []byte {
 	}
 	b = appendNumber(b, `,"p":`, uint64(e.Port))
 	b = appendText(b, `,"n":`, e.Name)
-	b = appendText(b, `,"g":`, e.Guess)
 	b = append(b[:begun], b[begun+1:]...) // the first comma
 	return append(b, '}')
 }

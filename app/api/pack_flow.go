@@ -14,12 +14,12 @@ import (
 // PackFlow writes f as a message.
 func PackFlow(f flow.Flow) *sekishopb.Flow {
 	m := &sekishopb.Flow{
-		Id:              text(f.ID),
-		Time:            packTime(f.Time),
-		Direction:       sekishopb.Direction(f.Direction),
-		Protocol:        uint32(f.Protocol),
-		Local:           packEndpoint(f.Local),
-		Remote:          packEndpoint(f.Remote),
+		Id:        text(f.ID),
+		Time:      packTime(f.Time),
+		Direction: sekishopb.Direction(f.Direction),
+		Protocol:  uint32(f.Protocol),
+		Local:     packEndpoint(f.Local),
+		Remote:    packEndpoint(f.Remote), Guess: []byte(f.Guess),
 		Cookie:          f.Cookie,
 		Decision:        packDecision(f.Decision),
 		Sent:            f.Bytes.Sent,
@@ -62,6 +62,7 @@ func UnpackFlow(m *sekishopb.Flow) (flow.Flow, error) {
 	if f.Remote, err = unpackEndpoint(m.GetRemote()); err != nil {
 		return flow.Flow{}, err
 	}
+	f.Guess = string(m.GetGuess())
 	f.Decision, err = unpackDecision(m.GetDecision())
 	return f, err
 }
@@ -156,7 +157,7 @@ func unpackProcessID(m *sekishopb.ProcessID) flow.ProcessID {
 }
 
 func packEndpoint(e flow.Endpoint) *sekishopb.Endpoint {
-	return &sekishopb.Endpoint{Address: packAddr(e.Addr), Port: uint32(e.Port), Name: []byte(e.Name), Guess: []byte(e.Guess)}
+	return &sekishopb.Endpoint{Address: packAddr(e.Addr), Port: uint32(e.Port), Name: []byte(e.Name)}
 }
 
 func unpackEndpoint(m *sekishopb.Endpoint) (flow.Endpoint, error) {
@@ -165,7 +166,7 @@ func unpackEndpoint(m *sekishopb.Endpoint) (flow.Endpoint, error) {
 		return flow.Endpoint{}, err
 	}
 	port, err := unpackPort(m.GetPort())
-	return flow.Endpoint{Addr: addr, Port: port, Name: string(m.GetName()), Guess: string(m.GetGuess())}, err
+	return flow.Endpoint{Addr: addr, Port: port, Name: string(m.GetName())}, err
 }
 
 func packWarnings(all []flow.Warning) []*sekishopb.Warning {

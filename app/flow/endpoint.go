@@ -7,13 +7,11 @@ import (
 
 // Endpoint is one end of a flow. Name is the host name that the flow's own program
 // looked up to find Addr, or that it said first and the system's name servers confirm; it is
-// empty when there is none. Guess is one that nobody vouches for: the program says so, or
-// systemd-resolved found it for somebody. It is shown as such, and may block, never allow.
+// empty when there is none.
 type Endpoint struct {
-	Addr  netip.Addr `json:"address"`
-	Port  uint16     `json:"port,omitempty"`
-	Name  string     `json:"name,omitempty"`
-	Guess string     `json:"guess,omitempty"`
+	Addr netip.Addr `json:"address"`
+	Port uint16     `json:"port,omitempty"`
+	Name string     `json:"name,omitempty"`
 }
 
 // Host is the name if it is known, else the address.

@@ -228,10 +228,10 @@ func hostOf(f flow.Flow) string {
 
 // guessOf says what the other end may be called, where nobody vouches for it.
 func guessOf(f flow.Flow) string {
-	if f.Remote.Name != "" || f.Remote.Guess == "" {
+	if f.Remote.Name != "" || f.Guess == "" {
 		return ""
 	}
-	return "it may be " + word(flow.Display(f.Remote.Guess)) + ": the program or the machine's resolver says so, nobody vouches for it"
+	return "it may be " + word(flow.Display(f.Guess)) + ": the program or the machine's resolver says so, nobody vouches for it"
 }
 
 // remoteOf is the other end in a table.

@@ -34,7 +34,7 @@ func (e *Engine) needsName(f *flow.Flow) bool {
 	case !e.hasHello(f) || f.Remote.Name != "" && !e.byPage(f):
 		return false
 	case e.byPage(f):
-	case f.Remote.Guess != "" || !e.byName(f):
+	case f.Guess != "" || !e.byName(f):
 		return false
 	}
 	d, ok := e.first(f)
@@ -90,25 +90,25 @@ func (e *Engine) ofThisFlow(f *flow.Flow) bool {
 // remembered gives f what was heard when it began.
 func (e *Engine) remembered(f *flow.Flow) {
 	if l := e.live.Get(traffic.KeyOf(f)); l != nil && sameUser(l.Process, f.Process) {
-		f.Remote.Name, f.Remote.Guess = l.Remote.Name, l.Remote.Guess
+		f.Remote.Name, f.Guess = l.Remote.Name, l.Guess
 	}
 }
 
 // guess gives f the name that somebody on this machine looked up, if it has no other.
 func (e *Engine) guess(f *flow.Flow) {
-	if f.Direction != flow.Out || f.Remote.Name != "" || f.Remote.Guess != "" {
+	if f.Direction != flow.Out || f.Remote.Name != "" || f.Guess != "" {
 		return
 	}
-	f.Remote.Guess, _ = e.c.Names.Guess(f.Remote.Addr, f.Time)
+	f.Guess, _ = e.c.Names.Guess(f.Remote.Addr, f.Time)
 }
 
 // blockedByGuess finds a rule that blocks f if its name is what it seems to be.
 func (e *Engine) blockedByGuess(f *flow.Flow) (*rule.Rule, bool) {
-	if f.Remote.Name != "" || f.Remote.Guess == "" {
+	if f.Remote.Name != "" || f.Guess == "" {
 		return nil, false
 	}
 	q := e.query(f)
-	q.Remote.Name = f.Remote.Guess
+	q.Remote.Name = f.Guess
 	r, ok := e.set.Decide(q, e.c.Clock())
 	return r, ok && r.Action == rule.Block
 }
@@ -130,14 +130,14 @@ func (e *Engine) wantsWitness(f *flow.Flow, h *Heard) bool {
 
 // hear takes note of what was said on f, and goes on.
 func (e *Engine) hear(f *flow.Flow, p Packet) {
-	f.Remote.Guess = p.Heard.Name
+	f.Guess = p.Heard.Name
 	if !e.wantsWitness(f, p.Heard) {
 		e.settle(f, p)
 		return
 	}
 	if !e.aside.do(func() { // name servers may be slow
 		if e.c.Confirms(p.Heard.Name, f.Remote.Addr) {
-			f.Remote.Name, f.Remote.Guess = p.Heard.Name, ""
+			f.Remote.Name, f.Guess = p.Heard.Name, ""
 		}
 		e.settle(f, p)
 	}) {

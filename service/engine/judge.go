@@ -210,10 +210,10 @@ func (e *Engine) name(f *flow.Flow) {
 		return
 	}
 	if n, ok := e.c.Names.Lookup(f.Process.Key(), f.Remote.Addr, f.Time); ok {
-		f.Remote.Name, f.Remote.Guess = n, ""
+		f.Remote.Name, f.Guess = n, ""
 		return
 	}
-	if f.Remote.Name == "" && f.Remote.Guess == "" {
+	if f.Remote.Name == "" && f.Guess == "" {
 		e.remembered(f)
 	}
 }

@@ -108,7 +108,7 @@ func (e *Engine) onLists(f *flow.Flow) []ListHit {
 func (e *Engine) lookUp(f *flow.Flow) LookUp {
 	l := LookUp{Direction: f.Direction, Program: f.Process.Key(), Name: f.Remote.Name, Addr: f.Remote.Addr}
 	if l.Name == "" {
-		l.Name = f.Remote.Guess
+		l.Name = f.Guess
 	} else if f.Direction == flow.Out {
 		l.Aliases = e.c.Names.Chain(l.Program, l.Addr, l.Name)
 	}

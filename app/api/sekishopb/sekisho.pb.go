@@ -167,7 +167,6 @@ type Endpoint struct {
 	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // empty: unknown
 	Port          uint32                 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
 	Name          []byte                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	Guess         []byte                 `protobuf:"bytes,4,opt,name=guess,proto3" json:"guess,omitempty"` // nobody vouches for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,13 +218,6 @@ func (x *Endpoint) GetPort() uint32 {
 func (x *Endpoint) GetName() []byte {
 	if x != nil {
 		return x.Name
-	}
-	return nil
-}
-
-func (x *Endpoint) GetGuess() []byte {
-	if x != nil {
-		return x.Guess
 	}
 	return nil
 }
@@ -768,6 +760,7 @@ type Flow struct {
 	PacketsSent     uint64                 `protobuf:"varint,14,opt,name=packets_sent,json=packetsSent,proto3" json:"packets_sent,omitempty"`
 	PacketsReceived uint64                 `protobuf:"varint,15,opt,name=packets_received,json=packetsReceived,proto3" json:"packets_received,omitempty"`
 	Warnings        []*Warning             `protobuf:"bytes,16,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Guess           []byte                 `protobuf:"bytes,17,opt,name=guess,proto3" json:"guess,omitempty"` // nobody vouches for it
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -910,6 +903,13 @@ func (x *Flow) GetPacketsReceived() uint64 {
 func (x *Flow) GetWarnings() []*Warning {
 	if x != nil {
 		return x.Warnings
+	}
+	return nil
+}
+
+func (x *Flow) GetGuess() []byte {
+	if x != nil {
+		return x.Guess
 	}
 	return nil
 }
@@ -5104,12 +5104,11 @@ const file_sekisho_proto_rawDesc = "" +
 	"\n" +
 	"\rsekisho.proto\x12\n" +
 	"sekisho.v1\"\a\n" +
-	"\x05Empty\"b\n" +
+	"\x05Empty\"L\n" +
 	"\bEndpoint\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\fR\x04name\x12\x14\n" +
-	"\x05guess\x18\x04 \x01(\fR\x05guess\"\x8f\x01\n" +
+	"\x04name\x18\x03 \x01(\fR\x04name\"\x8f\x01\n" +
 	"\n" +
 	"Executable\x12\x14\n" +
 	"\x05inode\x18\x01 \x01(\x04R\x05inode\x12\x14\n" +
@@ -5160,7 +5159,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.sekisho.v1.VerdictR\averdict\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\fR\x04name\"\xa9\x04\n" +
+	"\x04name\x18\x04 \x01(\fR\x04name\"\xbf\x04\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x123\n" +
@@ -5178,7 +5177,8 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x05ended\x18\r \x01(\x03R\x05ended\x12!\n" +
 	"\fpackets_sent\x18\x0e \x01(\x04R\vpacketsSent\x12)\n" +
 	"\x10packets_received\x18\x0f \x01(\x04R\x0fpacketsReceived\x12/\n" +
-	"\bwarnings\x18\x10 \x03(\v2\x13.sekisho.v1.WarningR\bwarnings\"3\n" +
+	"\bwarnings\x18\x10 \x03(\v2\x13.sekisho.v1.WarningR\bwarnings\x12\x14\n" +
+	"\x05guess\x18\x11 \x01(\fR\x05guess\"3\n" +
 	"\tFlowBatch\x12&\n" +
 	"\x05flows\x18\x01 \x03(\v2\x10.sekisho.v1.FlowR\x05flows\"\x9e\x01\n" +
 	"\x0fActivityRequest\x12\x14\n" +
