@@ -206,7 +206,11 @@ __noinline __u32 arrival(struct __sk_buff *skb, struct packet *p)
 	struct socket_state *s = bpf_map_lookup_elem(&sockets, &l->owner.cookie);
 	if (!s)
 		return decide(&l->owner, &e);
-	if (conversation(s, &e) || answers_all(s, &e))
+	/* What came in before is held, too, if it is to be decided anew: `received` can't hold it. */
+	struct conversation *c = conversation(s, &e);
+	struct control *now = control();
+	const struct owner *o = &s->owner;
+	if ((c && now && (c->direction == OUT || decided(c, o->tgid, o->start, o->exec_id, now->generation) == ALLOW)) || answers_all(s, &e))
 		return ALLOW;
 	return decide(&s->owner, &e);
 }
