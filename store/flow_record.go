@@ -24,7 +24,6 @@ type flowRecord struct {
 	Process    processRecord   `json:"o"`
 	Local      endpointRecord  `json:"l,omitzero"`
 	Remote     endpointRecord  `json:"r,omitzero"`
-	Guess      string          `json:"g,omitempty"`
 	Verdict    string          `json:"v"`
 	By         flow.Kind       `json:"k,omitempty"`
 	ByID       string          `json:"i,omitempty"`
@@ -91,7 +90,7 @@ type ancestorRecord struct {
 func newFlowRecord(f flow.Flow) flowRecord {
 	rec := flowRecord{
 		ID: f.ID, Time: stamp(f.Time), In: f.Direction == flow.In, Protocol: uint8(f.Protocol),
-		Local: endpointRecord(f.Local), Remote: endpointRecord(f.Remote), Guess: f.Guess,
+		Local: endpointRecord(f.Local), Remote: endpointRecord(f.Remote),
 		Verdict: f.Decision.Verdict.String(), By: f.Decision.By.Kind,
 		ByID: f.Decision.By.ID, ByName: f.Decision.By.Name,
 		Sent: f.Bytes.Sent, Received: f.Bytes.Received, PacketsOut: f.Packets.Sent, PacketsIn: f.Packets.Received, State: f.State, Ended: stamp(f.Ended),
@@ -135,7 +134,7 @@ func (rec *flowRecord) flow() (flow.Flow, error) {
 	}
 	f := flow.Flow{
 		ID: rec.ID, Time: moment(rec.Time), Protocol: flow.Protocol(rec.Protocol), Process: process,
-		Local: flow.Endpoint(rec.Local), Remote: flow.Endpoint(rec.Remote), Guess: rec.Guess,
+		Local: flow.Endpoint(rec.Local), Remote: flow.Endpoint(rec.Remote),
 		Decision: flow.Decision{By: flow.By{Kind: rec.By, ID: rec.ByID, Name: rec.ByName}},
 		Bytes:    flow.Bytes{Sent: rec.Sent, Received: rec.Received}, Packets: flow.Packets{Sent: rec.PacketsOut, Received: rec.PacketsIn}, State: rec.State, Ended: moment(rec.Ended), Cookie: rec.Cookie,
 	}

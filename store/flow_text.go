@@ -22,7 +22,6 @@ func appendFlow(b []byte, f *flow.Flow, process []byte) []byte {
 	b = append(append(b, `,"o":`...), process...)
 	b = appendEndpoint(b, `,"l":{`, f.Local)
 	b = appendEndpoint(b, `,"r":{`, f.Remote)
-	b = appendText(b, `,"g":`, f.Guess)
 	b = appendString(append(b, `,"v":`...), f.Decision.Verdict.String())
 	b = appendText(b, `,"k":`, string(f.Decision.By.Kind))
 	b = appendText(b, `,"i":`, f.Decision.By.ID)

@@ -28,7 +28,6 @@ func TestFlowTextIsJSON(t *testing.T) {
 		f := fullFlow(text.Draw(t, "id"), moment.Draw(t, "time"))
 		f.Direction = rapid.SampledFrom([]flow.Direction{flow.Out, flow.In}).Draw(t, "direction")
 		f.Protocol = flow.Protocol(rapid.Uint8().Draw(t, "protocol"))
-		f.Guess = text.Draw(t, "guess")
 		f.Local, f.Remote = endpoint.Draw(t, "local"), endpoint.Draw(t, "remote")
 		f.Decision.Verdict = rapid.SampledFrom([]flow.Verdict{flow.Waiting, flow.Allow, flow.Block}).Draw(t, "verdict")
 		f.Decision.By = flow.By{Kind: flow.Kind(text.Draw(t, "kind")), ID: text.Draw(t, "rule"), Name: text.Draw(t, "note")}

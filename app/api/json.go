@@ -21,7 +21,6 @@ type FlowJSON struct {
 	Program   ProgramJSON    `json:"program"`
 	Local     *EndpointJSON  `json:"local,omitempty"`
 	Remote    *EndpointJSON  `json:"remote,omitempty"`
-	Guess     string         `json:"guess,omitempty"` // nobody vouches for it
 	Verdict   flow.Verdict   `json:"verdict"`
 	By        *flow.By       `json:"by,omitempty"`
 	Warnings  []flow.Warning `json:"warnings,omitempty"`
@@ -73,7 +72,7 @@ type EndpointJSON struct {
 func ToFlowJSON(f flow.Flow) FlowJSON {
 	j := FlowJSON{
 		ID: f.ID, Time: f.Time.UTC(), Direction: f.Direction, Protocol: f.Protocol.String(),
-		Local: toEndpointJSON(f.Local), Remote: toEndpointJSON(f.Remote), Guess: f.Guess,
+		Local: toEndpointJSON(f.Local), Remote: toEndpointJSON(f.Remote),
 		Verdict: f.Decision.Verdict, By: toByJSON(f.Decision.By), Warnings: f.Warnings, Bytes: f.Bytes, Packets: f.Packets, State: f.State, Ended: f.Ended.UTC(),
 	}
 	if f.Process != nil {

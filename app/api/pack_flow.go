@@ -14,12 +14,12 @@ import (
 // PackFlow writes f as a message.
 func PackFlow(f flow.Flow) *sekishopb.Flow {
 	m := &sekishopb.Flow{
-		Id:        text(f.ID),
-		Time:      packTime(f.Time),
-		Direction: sekishopb.Direction(f.Direction),
-		Protocol:  uint32(f.Protocol),
-		Local:     packEndpoint(f.Local),
-		Remote:    packEndpoint(f.Remote), Guess: []byte(f.Guess),
+		Id:              text(f.ID),
+		Time:            packTime(f.Time),
+		Direction:       sekishopb.Direction(f.Direction),
+		Protocol:        uint32(f.Protocol),
+		Local:           packEndpoint(f.Local),
+		Remote:          packEndpoint(f.Remote),
 		Cookie:          f.Cookie,
 		Decision:        packDecision(f.Decision),
 		Sent:            f.Bytes.Sent,
@@ -62,7 +62,6 @@ func UnpackFlow(m *sekishopb.Flow) (flow.Flow, error) {
 	if f.Remote, err = unpackEndpoint(m.GetRemote()); err != nil {
 		return flow.Flow{}, err
 	}
-	f.Guess = string(m.GetGuess())
 	f.Decision, err = unpackDecision(m.GetDecision())
 	return f, err
 }

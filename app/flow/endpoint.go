@@ -6,8 +6,7 @@ import (
 )
 
 // Endpoint is one end of a flow. Name is the host name that the flow's own program
-// looked up to find Addr, or that it said first and the system's name servers confirm; it is
-// empty when there is none.
+// looked up to find Addr; it is empty when it looked up none.
 type Endpoint struct {
 	Addr netip.Addr `json:"address"`
 	Port uint16     `json:"port,omitempty"`

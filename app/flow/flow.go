@@ -37,15 +37,12 @@ type Flow struct {
 	Process   *Process // never nil; a Process without a Path is one that could not be found
 	Local     Endpoint
 	Remote    Endpoint
-	// Guess is a name of the remote end that nobody vouches for: the program says so, or
-	// systemd-resolved found it for somebody. It is shown as such; it may block, never allow.
-	Guess    string
-	Link     int    // index of the network link that its first packet was seen on, in the service's network namespace; 0 if that isn't known
-	Cookie   uint64 // the socket's cookie (SO_COOKIE); 0 if it has none
-	Decision Decision
-	Warnings []Warning // that a person who was asked about it saw
-	Bytes    Bytes
-	Packets  Packets
-	State    State
-	Ended    time.Time // zero while open
+	Link      int    // index of the network link that its first packet was seen on, in the service's network namespace; 0 if that isn't known
+	Cookie    uint64 // the socket's cookie (SO_COOKIE); 0 if it has none
+	Decision  Decision
+	Warnings  []Warning // that a person who was asked about it saw
+	Bytes     Bytes
+	Packets   Packets
+	State     State
+	Ended     time.Time // zero while open
 }

@@ -323,9 +323,6 @@ func (a *asker) show(p prompt.Prompt) {
 	if f.Remote.Name != "" && f.Remote.Addr.IsValid() {
 		fmt.Fprintf(a.out, "  the address is %s\n", f.Remote.Addr)
 	}
-	if guess := guessOf(f); guess != "" {
-		fmt.Fprintf(a.out, "  %s\n", guess)
-	}
 	for _, w := range p.Warnings {
 		fmt.Fprintf(a.out, "  ! %s\n", word(w.Text))
 	}

@@ -226,14 +226,6 @@ func hostOf(f flow.Flow) string {
 	return word(flow.Display(f.Remote.Host()))
 }
 
-// guessOf says what the other end may be called, where nobody vouches for it.
-func guessOf(f flow.Flow) string {
-	if f.Remote.Name != "" || f.Guess == "" {
-		return ""
-	}
-	return "it may be " + word(flow.Display(f.Guess)) + ": the program or the machine's resolver says so, nobody vouches for it"
-}
-
 // remoteOf is the other end in a table.
 func remoteOf(f flow.Flow) string {
 	if !f.Remote.Addr.IsValid() && f.Remote.Name == "" {

@@ -49,7 +49,6 @@ type Classifier struct {
 	Arrives, Stopped  int // may be delivered; is to be dropped
 	Passes, PassesNot int // may be forwarded; is to be refused
 	Answer            int // answers a name lookup that we watch
-	Says              int // the first words of a connection whose handshake alone was let go
 }
 
 // Classifier returns them; they are valid until Close.
@@ -57,6 +56,6 @@ func (k *Kernel) Classifier() Classifier {
 	p := &k.objs.kernelPrograms
 	return Classifier{
 		GoesOn: p.GoesOnThere.FD(), Allowed: p.Allowed.FD(), Blocked: p.Blocked.FD(), Arrives: p.Arrives.FD(), Stopped: p.Stopped.FD(),
-		Passes: p.Passes.FD(), PassesNot: p.PassesNot.FD(), Answer: p.Answer.FD(), Says: p.Says.FD(),
+		Passes: p.Passes.FD(), PassesNot: p.PassesNot.FD(), Answer: p.Answer.FD(),
 	}
 }

@@ -228,13 +228,6 @@ type kernelHeldPacket struct {
 	When  uint64
 }
 
-type kernelLeave struct {
-	_      structs.HostLayout
-	Until  uint64
-	Unsaid uint32
-	Pad    uint32
-}
-
 type kernelListener struct {
 	_       structs.HostLayout
 	Owner   kernelOwner
@@ -325,7 +318,6 @@ const (
 	kernelSocketFlagSOCKET_INNER     kernelSocketFlag = 16
 	kernelSocketFlagSOCKET_SAID_ALL  kernelSocketFlag = 32
 	kernelSocketFlagSOCKET_HEARD_ALL kernelSocketFlag = 64
-	kernelSocketFlagSOCKET_UNSAID    kernelSocketFlag = 128
 )
 
 type kernelSocketRecord struct {
@@ -396,7 +388,6 @@ const (
 	kernelMapExacts              = "exacts"
 	kernelMapFrameScopes         = "frame_scopes"
 	kernelMapFramesTold          = "frames_told"
-	kernelMapHearing             = "hearing"
 	kernelMapHeld                = "held"
 	kernelMapLetGo               = "let_go"
 	kernelMapListeners           = "listeners"
@@ -433,7 +424,6 @@ const (
 	kernelProgPostBind4          = "post_bind4"
 	kernelProgPostBind6          = "post_bind6"
 	kernelProgReceived           = "received"
-	kernelProgSays               = "says"
 	kernelProgSendmsg4           = "sendmsg4"
 	kernelProgSendmsg6           = "sendmsg6"
 	kernelProgSent               = "sent"
@@ -536,7 +526,6 @@ type kernelProgramSpecs struct {
 	PostBind4     *ebpf.ProgramSpec `ebpf:"post_bind4"`
 	PostBind6     *ebpf.ProgramSpec `ebpf:"post_bind6"`
 	Received      *ebpf.ProgramSpec `ebpf:"received"`
-	Says          *ebpf.ProgramSpec `ebpf:"says"`
 	Sendmsg4      *ebpf.ProgramSpec `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.ProgramSpec `ebpf:"sendmsg6"`
 	Sent          *ebpf.ProgramSpec `ebpf:"sent"`
@@ -558,7 +547,6 @@ type kernelMapSpecs struct {
 	Exacts        *ebpf.MapSpec `ebpf:"exacts"`
 	FrameScopes   *ebpf.MapSpec `ebpf:"frame_scopes"`
 	FramesTold    *ebpf.MapSpec `ebpf:"frames_told"`
-	Hearing       *ebpf.MapSpec `ebpf:"hearing"`
 	Held          *ebpf.MapSpec `ebpf:"held"`
 	LetGo         *ebpf.MapSpec `ebpf:"let_go"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
@@ -636,7 +624,6 @@ type kernelMaps struct {
 	Exacts        *ebpf.Map `ebpf:"exacts"`
 	FrameScopes   *ebpf.Map `ebpf:"frame_scopes"`
 	FramesTold    *ebpf.Map `ebpf:"frames_told"`
-	Hearing       *ebpf.Map `ebpf:"hearing"`
 	Held          *ebpf.Map `ebpf:"held"`
 	LetGo         *ebpf.Map `ebpf:"let_go"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
@@ -662,7 +649,6 @@ func (m *kernelMaps) Close() error {
 		m.Exacts,
 		m.FrameScopes,
 		m.FramesTold,
-		m.Hearing,
 		m.Held,
 		m.LetGo,
 		m.Listeners,
@@ -740,7 +726,6 @@ type kernelPrograms struct {
 	PostBind4     *ebpf.Program `ebpf:"post_bind4"`
 	PostBind6     *ebpf.Program `ebpf:"post_bind6"`
 	Received      *ebpf.Program `ebpf:"received"`
-	Says          *ebpf.Program `ebpf:"says"`
 	Sendmsg4      *ebpf.Program `ebpf:"sendmsg4"`
 	Sendmsg6      *ebpf.Program `ebpf:"sendmsg6"`
 	Sent          *ebpf.Program `ebpf:"sent"`
@@ -775,7 +760,6 @@ func (p *kernelPrograms) Close() error {
 		p.PostBind4,
 		p.PostBind6,
 		p.Received,
-		p.Says,
 		p.Sendmsg4,
 		p.Sendmsg6,
 		p.Sent,

@@ -40,16 +40,12 @@ func fromOwner(o *kernelOwner) Owner {
 }
 
 // OwnerOfPacket finds who sent a held packet, given from its network header on: the
-// classifier left the owner under the packet's own first bytes. Of a packet that is not
-// from the queue of undecided ones (later) nothing follows for those that wait there.
-func (k *Kernel) OwnerOfPacket(packet []byte, later bool) (Owner, bool) {
+// classifier left the owner under the packet's own first bytes.
+func (k *Kernel) OwnerOfPacket(packet []byte) (Owner, bool) {
 	h := head(packet)
 	var held kernelHeldPacket
 	if err := k.objs.Held.Lookup(&h, &held); err != nil {
 		return Owner{}, false
-	}
-	if later {
-		return fromOwner(&held.Owner), true
 	}
 	// Packets come in the order in which they were held.
 	if err := k.objs.ReadUntil.Put(uint32(0), held.When); err != nil {
@@ -87,19 +83,14 @@ func (k *Kernel) Traffic(cookie uint64, p Peer) (flow.Traffic, bool) {
 const letGoFor = time.Second
 
 // LetGo tells the kernel that a packet of this socket that is about to leave the queue may
-// go its way, even if nothing else is known of it there. Of a handshake alone (unsaid) it
-// holds nothing but that: what the connection says goes on waiting.
-func (k *Kernel) LetGo(cookie uint64, p Peer, unsaid bool) error {
+// go its way, even if nothing else is known of it there.
+func (k *Kernel) LetGo(cookie uint64, p Peer) error {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return err
 	}
 	key := conversationKey(cookie, p)
-	leave := kernelLeave{Until: uint64(now.Nano()) + uint64(letGoFor)}
-	if unsaid {
-		leave.Unsaid = 1
-	}
-	if err := k.objs.LetGo.Put(&key, &leave); err != nil {
+	if err := k.objs.LetGo.Put(&key, uint64(now.Nano())+uint64(letGoFor)); err != nil {
 		return fmt.Errorf("let a packet go: %w", err)
 	}
 	return nil
@@ -121,18 +112,6 @@ func (k *Kernel) LetThrough(from, to netip.AddrPort, once bool) error {
 	}
 	if err := k.objs.Passages.Put(&key, uint64(now.Nano())); err != nil {
 		return fmt.Errorf("let a connection through: %w", err)
-	}
-	return nil
-}
-
-// SetHearing says whether there are connections whose first words are waited for.
-func (k *Kernel) SetHearing(is bool) error {
-	var v uint32
-	if is {
-		v = 1
-	}
-	if err := k.objs.Hearing.Put(uint32(0), v); err != nil {
-		return fmt.Errorf("say whether first words are waited for: %w", err)
 	}
 	return nil
 }

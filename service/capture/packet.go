@@ -55,7 +55,7 @@ func (q *Queue) packet(a nfqueue.Attribute) *Packet {
 		p.Owner = bpf.Owner{Forwarded: true, Executable: bpf.ForwardedExecutable}
 	default:
 		var ok bool
-		if p.Owner, ok = q.kernel.OwnerOfPacket(p.Payload, q.later); !ok {
+		if p.Owner, ok = q.kernel.OwnerOfPacket(p.Payload); !ok {
 			p.Owner = bpf.Owner{Missing: true, Unknown: true}
 		}
 	}
@@ -82,35 +82,10 @@ func (p *Packet) read(b []byte) {
 }
 
 // Accept lets the packet go on its way.
-func (p *Packet) Accept() error { return p.letGo(false) }
-
-// AcceptUnsaid lets a SYN go on its way; what the connection says then is held.
-func (p *Packet) AcceptUnsaid() error { return p.letGo(true) }
-
-// SYN reads a segment that begins a connection: the number that it begins with, and
-// whether it bears data already. false: it is none.
-func (p *Packet) SYN() (seq uint32, data, ok bool) {
-	_, off := bpf.Transport(p.Payload)
-	if p.Protocol != flow.TCP || off == 0 || len(p.Payload) < off+20 || p.Payload[off+13]&0x12 != 0x02 {
-		return 0, false, false
-	}
-	b := p.Payload[off:]
-	return binary.BigEndian.Uint32(b[4:]), len(b) > int(b[12]>>4)*4, true
-}
-
-// Datagram is what a packet of UDP carries.
-func (p *Packet) Datagram() []byte {
-	_, off := bpf.Transport(p.Payload)
-	if p.Protocol != flow.UDP || off == 0 || len(p.Payload) < off+8 {
-		return nil
-	}
-	return p.Payload[off+8:]
-}
-
-func (p *Packet) letGo(unsaid bool) error {
+func (p *Packet) Accept() error {
 	if p.Owner.Cookie != 0 {
 		// The last word is not here: it hears from us what it may not know by itself.
-		if err := p.q.kernel.LetGo(p.Owner.Cookie, p.peer(), unsaid); err != nil {
+		if err := p.q.kernel.LetGo(p.Owner.Cookie, p.peer()); err != nil {
 			return errors.Join(err, p.Drop())
 		}
 	}

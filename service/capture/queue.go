@@ -18,8 +18,7 @@ import (
 const Length = 4096
 
 const (
-	headBytes = 2048 // every header that is looked at, and the first datagram of QUIC
-	saidBytes = 32 << 10
+	headBytes = 256   // enough for every header that is looked at
 	allBytes  = 65535 // answers to name lookups are read whole
 )
 
@@ -31,7 +30,6 @@ type Queue struct {
 	q      *nfqueue.Nfqueue
 	num    uint16
 	kernel *bpf.Kernel
-	later  bool // it is of packets of connections that have begun
 	log    *slog.Logger
 }
 
@@ -47,15 +45,6 @@ func Open(num uint16, kernel *bpf.Kernel, log *slog.Logger) (*Queue, error) {
 // unread: a name that isn't known is better than one that isn't found.
 func OpenAnswers(num uint16, kernel *bpf.Kernel, log *slog.Logger) (*Queue, error) {
 	return open(nfqueue.Config{NfQueue: num, MaxPacketLen: allBytes, MaxQueueLen: Length, Flags: nfqueue.NfQaCfgFlagFailOpen}, kernel, log)
-}
-
-// OpenSaid takes the queue of what connections say first.
-func OpenSaid(num uint16, kernel *bpf.Kernel, log *slog.Logger) (*Queue, error) {
-	q, err := open(nfqueue.Config{NfQueue: num, MaxPacketLen: saidBytes, MaxQueueLen: Length, Flags: nfqueue.NfQaCfgFlagGSO}, kernel, log)
-	if err == nil {
-		q.later = true
-	}
-	return q, err
 }
 
 func open(c nfqueue.Config, kernel *bpf.Kernel, log *slog.Logger) (*Queue, error) {

@@ -88,7 +88,7 @@ func Run(ctx context.Context, c Config) error {
 	defer kernel.Close()
 	s := &service{Config: c, scope: scope, tag: tag, kernel: kernel, names: names.NewCache(), clock: engine.SystemClock()}
 	s.others = newNamespaces(s)
-	s.streams, s.listener = names.NewStreams(s.began), newListener(s)
+	s.streams = names.NewStreams(s.began)
 	if err := s.watch(); err != nil {
 		return err
 	}
@@ -130,7 +130,6 @@ type service struct {
 	names    *names.Cache
 	streams  *names.Streams // the reader's of answers alone
 	places   *network.Watcher
-	listener *listener
 	clock    engine.Clock
 	who      *process.Tracker
 	packages *process.Packages
@@ -141,7 +140,6 @@ type service struct {
 	table    enforce.Table
 	queue    *capture.Queue
 	answers  *capture.Queue
-	said     *capture.Queue
 	// receivers finds whose a packet is that arrives; the queue's reader alone uses it.
 	receivers *enforce.Lookup
 	others    *namespaces
@@ -203,7 +201,7 @@ func (s *service) build(db *store.Store, recovery *store.Recovery, early *early)
 		Drain:   func() error { return s.kernel.Drain(events{s}) },
 		Control: bpf.Control{Netns: cookie, All: s.scope.All}, Forwarded: s.forwarded(),
 		Facts: s.facts(), Version: s.Version, Dropped: s.queue.Dropped,
-		Clock: s.clock, Resolvers: names.NewResolvers("/").Servers, Confirms: confirms(),
+		Clock: s.clock, Resolvers: names.NewResolvers("/").Servers,
 		Networks: networks{s.places}, Trust: trust(),
 		Recalled: &early.rules,
 		Lists:    early.lists, Senders: senders{early.lists.checker},
@@ -250,7 +248,7 @@ func (s *service) openHistory(db *store.Store) {
 // serve runs the parts until ctx is done or one of them fails.
 func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g, ctx := errgroup.WithContext(ctx)
-	listening := make(chan struct{}, 3)
+	listening := make(chan struct{}, 2)
 	listen := func(q *capture.Queue, f func(*capture.Packet)) {
 		ready := make(chan struct{})
 		g.Go(func() error { return q.Run(ctx, ready, f) })
@@ -276,8 +274,7 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	defer covered.Wait()
 	listen(s.queue, s.judge)
 	listen(s.answers, s.learn)
-	listen(s.said, s.listener.said)
-	for range 3 {
+	for range 2 {
 		select {
 		case <-listening:
 		case <-ctx.Done():
@@ -296,7 +293,6 @@ func (s *service) serve(ctx context.Context, db *store.Store) error {
 	g.Go(func() error { return s.lists.run(ctx) })
 	g.Go(func() error { return s.forgetNames(ctx) })
 	g.Go(func() error { return s.hearResolved(ctx) })
-	g.Go(func() error { return s.listener.run(ctx) })
 	g.Go(func() error { return s.sweep(ctx) })
 	g.Go(func() error { return s.others.run(ctx) })
 	g.Go(func() error { return s.watchNetworks(ctx) })
@@ -346,7 +342,7 @@ func (s *service) facts() api.Kernel {
 	return f
 }
 
-// openQueues takes three queues whose numbers follow from the state folder, or the next
+// openQueues takes two queues whose numbers follow from the state folder, or the next
 // ones if another program has these.
 func (s *service) openQueues(native bool) error {
 	num, err := freeQueue(s.tag)
@@ -354,7 +350,7 @@ func (s *service) openQueues(native bool) error {
 		return err
 	}
 	s.table = enforce.Table{
-		Tag: s.tag, Queue: num, Answers: num + 1, Said: num + 2, Native: native, Scope: s.scope, Forwarded: s.forwarded(),
+		Tag: s.tag, Queue: num, Answers: num + 1, Native: native, Scope: s.scope, Forwarded: s.forwarded(),
 		Classifier: s.kernel.Classifier(),
 	}
 	if s.receivers, err = enforce.OpenLookup(); err != nil {
@@ -363,10 +359,7 @@ func (s *service) openQueues(native bool) error {
 	if s.queue, err = capture.Open(num, s.kernel, s.Log); err != nil {
 		return err
 	}
-	if s.answers, err = capture.OpenAnswers(num+1, s.kernel, s.Log); err != nil {
-		return err
-	}
-	s.said, err = capture.OpenSaid(num+2, s.kernel, s.Log)
+	s.answers, err = capture.OpenAnswers(num+1, s.kernel, s.Log)
 	return err
 }
 

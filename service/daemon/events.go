@@ -24,10 +24,7 @@ func (e events) Exec(x bpf.Exec) {
 func (e events) Fork(f bpf.Fork)         { e.s.who.Fork(f.Child, f.Parent, time.Now()) }
 func (e events) Exit(id flow.ProcessID)  { e.s.who.Exit(id) }
 func (e events) Accepted(a bpf.Accepted) { e.s.engine.Accepted(a) }
-func (e events) Closed(c bpf.Closed) {
-	e.s.engine.Closed(c)
-	e.s.listener.closed(c.Cookie)
-}
+func (e events) Closed(c bpf.Closed)     { e.s.engine.Closed(c) }
 
 // Flow hands over what the kernel decided. What it refused in a network namespace where
 // nothing is held makes that namespace known.

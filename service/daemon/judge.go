@@ -11,11 +11,10 @@ import (
 
 // judge hands a held packet to the engine. One that arrives only our own queue's reader may
 // give it.
-func (s *service) judge(p *capture.Packet) { s.judgeAt(p, int(p.Interface), true) }
+func (s *service) judge(p *capture.Packet) { s.judgeAt(p, int(p.Interface)) }
 
 // judgeAt is judge for a packet on a link of this network namespace; 0 if it isn't on one.
-// listens: what its flow says next can be held.
-func (s *service) judgeAt(p *capture.Packet, link int, listens bool) {
+func (s *service) judgeAt(p *capture.Packet, link int) {
 	if p.Direction == flow.In {
 		owner, ours := s.receiver(p)
 		if !ours {
@@ -27,13 +26,9 @@ func (s *service) judgeAt(p *capture.Packet, link int, listens bool) {
 	if p.Forwarded {
 		link = 0 // it came by one and goes by another
 	}
-	packet := engine.Packet{
+	s.engine.Judge(engine.Packet{
 		Owner: p.Owner, Direction: p.Direction, Protocol: p.Protocol, Local: p.Local, Remote: p.Remote, Link: link, GoesOn: p.GoesOn, Held: p,
-	}
-	if listens {
-		packet.Listen = s.listener.listen(p, packet)
-	}
-	s.engine.Judge(packet)
+	})
 }
 
 // judgeLeaving is judge for another network namespace, of which we hold only what leaves.
@@ -44,7 +39,7 @@ func (s *service) judgeLeaving(p *capture.Packet) {
 		s.pass(p)
 		return
 	}
-	s.judgeAt(p, 0, false)
+	s.judgeAt(p, 0)
 }
 
 // receiver says whose a packet is that arrives: the owner of the very socket to which it

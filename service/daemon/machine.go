@@ -67,7 +67,7 @@ func scopeOf(dir string) (enforce.Scope, error) {
 	return enforce.Scope{CgroupID: st.Ino, Level: uint32(strings.Count(below, "/") + 1)}, nil
 }
 
-// freeQueue picks the first of three queue numbers from the tag so that restarts find the packets of
+// freeQueue picks an even queue number from the tag so that restarts find the packets of
 // the table that is still there, and steps on while somebody else listens.
 func freeQueue(tag string) (uint16, error) {
 	h := fnv.New32a()
@@ -77,8 +77,8 @@ func freeQueue(tag string) (uint16, error) {
 		return 0, err
 	}
 	for i := range uint32(64) {
-		n := uint16(1024 + (h.Sum32()/4+i)%15000*4)
-		if !used[n] && !used[n+1] && !used[n+2] {
+		n := uint16(1024 + (h.Sum32()/2+i)%30000*2)
+		if !used[n] && !used[n+1] {
 			return n, nil
 		}
 	}

@@ -2,14 +2,12 @@ package daemon
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"time"
 
 	"sekisho/app/flow"
 	"sekisho/service/bpf"
 	"sekisho/service/capture"
-	"sekisho/service/engine"
 	"sekisho/service/names"
 	"sekisho/service/names/resolved"
 )
@@ -91,12 +89,4 @@ func (s *service) forgetNames(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// confirms asks the system's name servers whether a name leads to an address.
-func confirms() engine.Confirms {
-	w := names.NewWitness(func(ctx context.Context, name string) ([]netip.Addr, error) {
-		return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	})
-	return func(name string, addr netip.Addr) bool { return w.Confirms(context.Background(), name, addr) }
 }

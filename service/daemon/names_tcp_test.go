@@ -31,7 +31,7 @@ func TestNamesOverTCP(t *testing.T) {
 		t.Fatalf("rule: %+v", r)
 	}
 	for range 2 {
-		if out, err := run.Wait(); !fine(out, err) {
+		if out, err := run.Wait(); err != nil {
 			t.Fatalf("%+v, %v", out, err)
 		}
 		run = program.Start(t.Context(), "-echo", "dns+tcp", "example.lab:7")

@@ -28,7 +28,6 @@ type Table struct {
 	Tag        string
 	Queue      uint16 // undecided packets wait here, both ways; without a listener they are dropped
 	Answers    uint16 // answers to name lookups pass through here; without a listener they pass
-	Said       uint16 // what connections say first whose handshake alone was let go; without a listener it is dropped
 	Native     bool   // the kernel has nftables' own queue; else the xtables target
 	Scope      Scope
 	Classifier bpf.Classifier
@@ -50,8 +49,7 @@ func (t Table) Apply() error {
 	out := c.AddChain(&nftables.Chain{Name: "output", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput, Priority: &prio})
 	in := c.AddChain(&nftables.Chain{Name: "input", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: &prio})
 	refuse := c.AddChain(&nftables.Chain{Name: "refuse", Table: table})
-	goingOn := c.AddChain(&nftables.Chain{Name: "goes_on", Table: table})
-	chains := []*nftables.Chain{out, in, refuse, goingOn}
+	chains := []*nftables.Chain{out, in, refuse}
 	var forward *nftables.Chain
 	if t.Forwarded && !t.Outgoing {
 		forward = c.AddChain(&nftables.Chain{Name: "forward", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: &prio})
@@ -74,13 +72,7 @@ func (t Table) Apply() error {
 	// program's permission to another that uses the same ports.
 	// (One who connects to who connects to it answers with SYN and ACK, and is looked at too.)
 	goesOn := append(protocol(unix.IPPROTO_TCP), flagsNot(0x02, 0x02)...)
-	if t.Outgoing {
-		add(out, goesOn, accept())
-	} else {
-		add(out, goesOn, jump("goes_on"))
-		add(goingOn, program(t.Classifier.Says), t.queue(t.Said, false))
-		add(goingOn, accept())
-	}
+	add(out, goesOn, accept())
 	if !t.Scope.All {
 		add(out, program(t.Classifier.GoesOn), accept())
 		add(out, outside(t.Scope), accept())

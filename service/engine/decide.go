@@ -99,9 +99,6 @@ func ofItself(d flow.Decision) bool {
 // rule finds the rule that decides f. A program that was replaced is allowed nothing by
 // its path; what blocks that path blocks it too.
 func (e *Engine) rule(f *flow.Flow) (*rule.Rule, bool) {
-	if r, ok := e.blockedByGuess(f); ok {
-		return r, true
-	}
 	q, now := e.query(f), e.c.Clock()
 	r, ok := e.set.Decide(q, now)
 	if !ok || !f.Process.Replaced || r.Action == rule.Block || r.Program.Path == "" || r.Program.SHA256 != "" {

@@ -18,8 +18,8 @@ import (
 	"sekisho/service/traffic"
 )
 
-// Config is what an Engine needs; every field but Lists, Senders, Clock, Confirms, Recalled
-// and Machine is required.
+// Config is what an Engine needs; every field but Lists, Senders, Clock, Recalled and Machine is
+// required.
 type Config struct {
 	Kernel    Kernel
 	Sockets   Sockets
@@ -37,7 +37,6 @@ type Config struct {
 	Drain func() error
 	// Resolvers lists the name servers that the system uses, without a zone.
 	Resolvers func() []netip.Addr
-	Confirms  Confirms    // nil: nobody confirms anything
 	Control   bpf.Control // scope and namespace; the engine fills in the rest
 	Forwarded bool        // what passes through this machine is filtered
 	Facts     api.Kernel  // shown in status
@@ -108,7 +107,6 @@ type Engine struct {
 	presets       presets
 	networks      networks
 	learning      learning
-	hosts         hostRules
 }
 
 // New makes an engine from what the store remembers. It changes nothing in the kernel.

@@ -21,20 +21,16 @@ func (e *Engine) Judge(p Packet) {
 func (e *Engine) judge(p Packet) {
 	process := e.identify(p.Owner)
 	f := flowOf(p, process)
-	settle := e.settle
-	if p.Heard != nil {
-		settle = e.hear
-	}
 	if e.needsFile(process) {
 		if !e.aside.do(func() { // a large file must not hold up the others
 			f.Process = e.ofFile(process)
-			settle(&f, p)
+			e.settle(&f, p)
 		}) {
 			e.drop(p)
 		}
 		return
 	}
-	settle(&f, p)
+	e.settle(&f, p)
 }
 
 func (e *Engine) settle(f *flow.Flow, p Packet) {
@@ -83,20 +79,7 @@ func (e *Engine) pass(f *flow.Flow, p Packet, seen *facts) bool {
 		e.hold(w, p.Held)
 		return true
 	}
-	if p.Heard == nil && p.Listen != nil && e.needsName(f) {
-		if !p.Listen() {
-			e.counters.OverLimit++
-			e.drop(p)
-		}
-		return true
-	}
-	e.guess(f)
 	d := e.decide(f, p.Owner)
-	if h := p.Heard; h != nil && h.Target != "" && d.Verdict != flow.Block {
-		if listed, ok := e.pageListed(f, h.Name, h.Target); ok {
-			d = listed
-		}
-	}
 	if d.Verdict == flow.Waiting && waits {
 		// Two share a socket and say something to the same end: one question at a time.
 		e.counters.OverLimit++
@@ -210,11 +193,7 @@ func (e *Engine) name(f *flow.Flow) {
 		return
 	}
 	if n, ok := e.c.Names.Lookup(f.Process.Key(), f.Remote.Addr, f.Time); ok {
-		f.Remote.Name, f.Guess = n, ""
-		return
-	}
-	if f.Remote.Name == "" && f.Guess == "" {
-		e.remembered(f)
+		f.Remote.Name = n
 	}
 }
 

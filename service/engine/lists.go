@@ -107,9 +107,7 @@ func (e *Engine) onLists(f *flow.Flow) []ListHit {
 
 func (e *Engine) lookUp(f *flow.Flow) LookUp {
 	l := LookUp{Direction: f.Direction, Program: f.Process.Key(), Name: f.Remote.Name, Addr: f.Remote.Addr}
-	if l.Name == "" {
-		l.Name = f.Guess
-	} else if f.Direction == flow.Out {
+	if l.Name != "" && f.Direction == flow.Out {
 		l.Aliases = e.c.Names.Chain(l.Program, l.Addr, l.Name)
 	}
 	return l
@@ -203,23 +201,16 @@ func (e *Engine) WantsPages() bool {
 // its Host, or what f knows of its other end, and target what it asks for. It may be
 // called from any goroutine, but not with mu held.
 func (e *Engine) PageListed(f *flow.Flow, host, target string) (flow.Decision, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.pageListed(f, host, target)
-}
-
-func (e *Engine) pageListed(f *flow.Flow, host, target string) (flow.Decision, bool) {
 	if !e.WantsPages() || f.Remote.Addr.Unmap().IsLoopback() {
 		return flow.Decision{}, false
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if _, ok := e.first(f); ok {
 		return flow.Decision{}, false
 	}
 	if r, ok := e.rule(f); ok && namesRemote(r) {
 		return flow.Decision{}, false
-	}
-	if host == "" {
-		host = f.Remote.Host()
 	}
 	return blockedBy(e.c.Lists.LookPage(e.lookUp(f), host, target))
 }

@@ -76,8 +76,6 @@ type Packages interface {
 // Names says to whom. names.Cache is one.
 type Names interface {
 	Lookup(program string, addr netip.Addr, now time.Time) (string, bool)
-	// Guess is what somebody on this machine looked addr up by, not known who.
-	Guess(addr netip.Addr, now time.Time) (string, bool)
 	// Chain is the aliases by which name led program to addr.
 	Chain(program string, addr netip.Addr, name string) []string
 	// Addrs are the addresses that program calls name now.
@@ -146,9 +144,4 @@ type Packet struct {
 	Link      int  // index of the network link by which it came or goes; 0 if that isn't known
 	GoesOn    bool // a segment of TCP that begins nothing
 	Held      Held // nil: it was refused, since nothing could hold it
-	// Listen lets no more of a flow leave than a handshake, and has Judge called with what
-	// its program says first (Heard) and all that is held by then. It takes Held over, and
-	// must not call the engine; false: there is no room. nil: this can't be listened to.
-	Listen func() bool
-	Heard  *Heard
 }

@@ -261,7 +261,7 @@ func (e *Engine) teachFlow(f *flow.Flow, o bpf.Owner) error {
 	if alone && o.Kernel {
 		return nil // nothing tells the kernel's own flows on one link from those on another
 	}
-	if forThisFlow(f.Decision) || !known(o) || alone && f.Cookie != 0 || e.wantsSender(f) || e.forItself(f.Decision) || e.ofThisFlow(f) {
+	if forThisFlow(f.Decision) || !known(o) || alone && f.Cookie != 0 || e.wantsSender(f) || e.forItself(f.Decision) {
 		if f.Cookie == 0 {
 			e.keepRetry(f, o, f.Decision, false)
 			return nil

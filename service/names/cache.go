@@ -128,11 +128,6 @@ func (c *Cache) Lookup(key string, addr netip.Addr, now time.Time) (name string,
 	return name, ok
 }
 
-// Guess is the name by which somebody on this machine looked addr up (Machine).
-func (c *Cache) Guess(addr netip.Addr, now time.Time) (string, bool) {
-	return c.Lookup(Machine, addr, now)
-}
-
 // Aliases are the other names that program has seen for addr: those that it asked for
 // before, the newest first, then the aliases in the answers. They include ones that
 // ran out since the last Learn or Expire.

@@ -760,7 +760,6 @@ type Flow struct {
 	PacketsSent     uint64                 `protobuf:"varint,14,opt,name=packets_sent,json=packetsSent,proto3" json:"packets_sent,omitempty"`
 	PacketsReceived uint64                 `protobuf:"varint,15,opt,name=packets_received,json=packetsReceived,proto3" json:"packets_received,omitempty"`
 	Warnings        []*Warning             `protobuf:"bytes,16,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	Guess           []byte                 `protobuf:"bytes,17,opt,name=guess,proto3" json:"guess,omitempty"` // nobody vouches for it
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -903,13 +902,6 @@ func (x *Flow) GetPacketsReceived() uint64 {
 func (x *Flow) GetWarnings() []*Warning {
 	if x != nil {
 		return x.Warnings
-	}
-	return nil
-}
-
-func (x *Flow) GetGuess() []byte {
-	if x != nil {
-		return x.Guess
 	}
 	return nil
 }
@@ -5159,7 +5151,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\averdict\x18\x01 \x01(\x0e2\x13.sekisho.v1.VerdictR\averdict\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\fR\x04name\"\xbf\x04\n" +
+	"\x04name\x18\x04 \x01(\fR\x04name\"\xa9\x04\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x123\n" +
@@ -5177,8 +5169,7 @@ const file_sekisho_proto_rawDesc = "" +
 	"\x05ended\x18\r \x01(\x03R\x05ended\x12!\n" +
 	"\fpackets_sent\x18\x0e \x01(\x04R\vpacketsSent\x12)\n" +
 	"\x10packets_received\x18\x0f \x01(\x04R\x0fpacketsReceived\x12/\n" +
-	"\bwarnings\x18\x10 \x03(\v2\x13.sekisho.v1.WarningR\bwarnings\x12\x14\n" +
-	"\x05guess\x18\x11 \x01(\fR\x05guess\"3\n" +
+	"\bwarnings\x18\x10 \x03(\v2\x13.sekisho.v1.WarningR\bwarnings\"3\n" +
 	"\tFlowBatch\x12&\n" +
 	"\x05flows\x18\x01 \x03(\v2\x10.sekisho.v1.FlowR\x05flows\"\x9e\x01\n" +
 	"\x0fActivityRequest\x12\x14\n" +

@@ -155,25 +155,6 @@ SEC("socket") int blocked(struct __sk_buff *skb)
 	return 0;
 }
 
-/* What a connection says first whose handshake alone was let go. Whoever gets past this by
- * what others do to nftables is refused in `sent`. */
-SEC("socket") int says(struct __sk_buff *skb)
-{
-	__u32 zero = 0, *worth = bpf_map_lookup_elem(&hearing, &zero);
-	if (!worth || !*worth)
-		return 0;
-	__u64 cookie = bpf_get_socket_cookie(skb);
-	struct socket_state *s = bpf_map_lookup_elem(&sockets, &cookie);
-	if (!s || !(s->flags & SOCKET_UNSAID))
-		return 0;
-	struct packet p = {};
-	if (read_packet(skb, &p) || p.protocol != PROTO_TCP || !p.payload)
-		return 0;
-	struct owner o = s->owner;
-	keep_held(skb, &p, &o);
-	return 1;
-}
-
 /* A packet that arrives. ALLOW says only that there is no reason to hold it here: the last
  * word is where it meets its socket, in `received`. */
 __noinline __u32 arrival(struct __sk_buff *skb, struct packet *p)

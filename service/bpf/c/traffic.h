@@ -72,7 +72,7 @@ static __always_inline bool goes_on_here(struct __sk_buff *skb, const struct soc
 	__u8 *b = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u32 headers;
 	__u8 protocol;
-	if (s->flags & (SOCKET_RAW | SOCKET_UNSAID) || !s->first.protocol || b + 28 > end)
+	if (s->flags & SOCKET_RAW || !s->first.protocol || b + 28 > end)
 		return false;
 	__u8 *at = b + 20;
 	int version = usual(b);
@@ -203,7 +203,7 @@ static __noinline struct socket_state *accepted(struct __sk_buff *skb, __u64 coo
 
 /* Nothing can be held any more: what is undecided passes only if the queue has just let it
  * go, or before the service has begun. */
-__noinline int let_pass(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v, __u32 payload)
+__noinline int let_pass(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
 {
 	struct control *k = control();
 	if (!o || !e || v == ALLOW || !k || !k->generation)
@@ -211,35 +211,12 @@ __noinline int let_pass(struct socket_state *s, const struct owner *o, const str
 	if (v == BLOCK)
 		return 0;
 	struct conversation_key key = key_of(o->cookie, e);
-	struct leave *g = bpf_map_lookup_elem(&let_go, &key);
-	if (g && bpf_ktime_get_boot_ns() < g->until) {
-		if (!g->unsaid)
-			return 1;
-		if (s && !payload && begin(s, e)) {
-			s->flags |= SOCKET_UNSAID;
-			return 1;
-		}
-	}
+	__u64 *until = bpf_map_lookup_elem(&let_go, &key);
+	if (until && bpf_ktime_get_boot_ns() < *until)
+		return 1;
 	count(LAST_REFUSED);
 	show_rarely(s, o, e, ASK);
 	return 0;
-}
-
-/* Whether a connection whose handshake alone was let go may send data by now. */
-__noinline int may_say(struct socket_state *s, const struct owner *o, const struct ends *e, __u32 v)
-{
-	if (!s || !o || !e)
-		return 0;
-	if (v != ALLOW) {
-		struct conversation_key key = key_of(o->cookie, e);
-		struct leave *g = bpf_map_lookup_elem(&let_go, &key);
-		if (!g || g->unsaid || bpf_ktime_get_boot_ns() >= g->until) {
-			count(LAST_REFUSED);
-			return 0;
-		}
-	}
-	s->flags &= ~SOCKET_UNSAID;
-	return 1;
 }
 
 /* Whose a socket is that no hook has seen. A program's was on its way from one process to
@@ -277,17 +254,12 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 				s->flags |= SOCKET_RELEASED;
 		} else {
 			struct owner o = nobody(skb, cookie);
-			return let_pass(0, &o, &e, decide(&o, &e), 0) != 0;
+			return let_pass(0, &o, &e, decide(&o, &e)) != 0;
 		}
 	}
 	if (p.routed)
 		return 0;
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
-		if (s->flags & SOCKET_UNSAID && p.payload) {
-			struct owner o = s->owner; /* others may take it over meanwhile */
-			if (!may_say(s, &o, &e, judge(s, &o, &e)))
-				return 0;
-		}
 		count_sent(skb, &s->first, news(&s->first.sent_to, p.seq, p.payload));
 		note_end(cookie, s, p.flags, SOCKET_SAID_ALL);
 		return 1;
@@ -296,7 +268,7 @@ SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
 	struct owner o = s->owner;
 	if (o.flags & OWNER_FOREIGN && !sender(s, &e, &o))
 		return 0;
-	if (!let_pass(s, &o, &e, judge_sent(s, &o, &e, is_synack(&p)), p.payload))
+	if (!let_pass(s, &o, &e, judge_sent(s, &o, &e, is_synack(&p))))
 		return 0;
 	struct conversation *c = conversation(s, &e);
 	if (c)
@@ -327,7 +299,7 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		s = p.protocol == PROTO_TCP ? accepted(skb, cookie, &e) : 0;
 		if (!s) {
 			struct owner o = nobody(skb, cookie);
-			return goes_on(&p) || o.flags & OWNER_KERNEL || let_pass(0, &o, &e, decide(&o, &e), 0);
+			return goes_on(&p) || o.flags & OWNER_KERNEL || let_pass(0, &o, &e, decide(&o, &e));
 		}
 	}
 	if (goes_on(&p) && !(s->flags & SOCKET_RAW)) {
@@ -342,10 +314,6 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 	}
 	struct owner o = s->owner; /* others may take it over meanwhile */
 	struct conversation *c = conversation(s, &e);
-	if (c && s->flags & SOCKET_UNSAID && p.protocol == PROTO_TCP) { /* the handshake's answer */
-		count_received(skb, c, 0);
-		return 1;
-	}
 	if (!c && answers_all(s, &e))
 		e.direction = OUT;
 	if (s->flags & SOCKET_RAW) {
@@ -367,10 +335,10 @@ SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
 		__u32 v = decide(&o, &e);
 		if (v != ASK)
 			show_rarely(v == ALLOW ? 0 : s, &o, &e, v);
-		return let_pass(s, &o, &e, v, 0) != 0;
+		return let_pass(s, &o, &e, v) != 0;
 	}
 	__u32 v = judge(s, &o, &e);
-	if (!let_pass(s, &o, &e, v, 0)) {
+	if (!let_pass(s, &o, &e, v)) {
 		if (v == ASK)
 			receives(s, p.port, p.protocol); /* from now on it can be held */
 		return 0;

@@ -77,7 +77,6 @@ enum socket_flag {
 	SOCKET_INNER = 16,   /* the kernel made it, for itself or for MPTCP: its end is not told */
 	SOCKET_SAID_ALL = 32,  /* it sent its last segment */
 	SOCKET_HEARD_ALL = 64, /* it got the other end's */
-	SOCKET_UNSAID = 128, /* its handshake was let go; what it says is undecided until its first words are read */
 };
 
 struct socket_state {
@@ -159,13 +158,6 @@ struct query { __u8 server[16], client[16]; __u16 client_port; __u16 id; __u8 pr
 struct asker {
 	struct owner owner;
 	__u32 seq; /* of TCP: with which number it began */
-	__u32 pad;
-};
-
-/* What the service let go from its queue. */
-struct leave {
-	__u64 until;  /* boot time in ns */
-	__u32 unsaid; /* a handshake alone: what it says next is undecided */
 	__u32 pad;
 };
 

@@ -61,9 +61,6 @@ func try(o options, r *result) error {
 	if mode == "ping" {
 		payload = echoRequest(target.Addr())
 	}
-	if o.hello != "" {
-		payload = tlsHello(o.hello)
-	}
 	to := sockaddr(target)
 	began := time.Now()
 	if mode == "udp-unconnected" || mode == "ping" {
@@ -89,7 +86,6 @@ func try(o options, r *result) error {
 	if mode == "tcp" && !o.echo {
 		return nil
 	}
-	time.Sleep(o.pause)
 	if err := unix.Send(fd, payload, unix.MSG_NOSIGNAL); err != nil {
 		return &failure{"send", err}
 	}
@@ -98,8 +94,8 @@ func try(o options, r *result) error {
 
 // resolve strips "dns+" from the mode and looks the target's name up.
 func resolve(o options, r *result) (string, netip.AddrPort, error) {
-	mode, named := strings.CutPrefix(o.mode, "dns+")
-	if !named {
+	mode, lookup := strings.CutPrefix(o.mode, "dns+")
+	if !lookup {
 		if mode == "ping" || mode == "raw" {
 			addr, err := netip.ParseAddr(o.target)
 			return mode, netip.AddrPortFrom(addr, 0), err
@@ -126,11 +122,7 @@ func resolve(o options, r *result) (string, netip.AddrPort, error) {
 			return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(o.server, "53"))
 		}}
 	}
-	lookup := resolver.LookupNetIP
-	if o.secure != "" {
-		lookup = secureLookup(o.secure)
-	}
-	addrs, err := lookup(context.Background(), network, host)
+	addrs, err := resolver.LookupNetIP(context.Background(), network, host)
 	r.Lookup = time.Since(began).Nanoseconds()
 	if err != nil {
 		return mode, netip.AddrPort{}, err

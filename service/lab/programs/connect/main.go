@@ -31,9 +31,6 @@ type options struct {
 	exitAtOnce   bool
 	six          bool
 	server       string
-	secure       string
-	hello        string
-	pause        time.Duration
 }
 
 // result is a line of output. Times are in nanoseconds.
@@ -69,9 +66,6 @@ func main() {
 	flag.BoolVar(&o.reset, "reset", false, "end TCP connections with a reset, so that ports are free at once")
 	flag.BoolVar(&o.exitAtOnce, "exit-at-once", false, "begin one TCP connection or send one datagram and exit without waiting")
 	flag.StringVar(&o.server, "server", "", "look names up at this address instead of the system's name servers")
-	flag.StringVar(&o.secure, "secure", "", "look names up by DNS over HTTPS at this address and port")
-	flag.StringVar(&o.hello, "hello", "", "send the hello of TLS to a server of this name")
-	flag.DurationVar(&o.pause, "pause", 0, "wait between connecting and sending")
 	flag.BoolVar(&o.six, "6", false, "look up IPv6 addresses")
 	asTold := flag.Bool("rounds", false, "instead of MODE and TARGET, read rounds of timed TCP connections from the input (see rounds.go)")
 	flag.Parse()
