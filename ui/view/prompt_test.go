@@ -88,8 +88,8 @@ func TestSentenceOfAPrompt(t *testing.T) {
 			p.Flow.Process.Name = "good\u202egpj.exe"
 			p.Flow.Remote.Name = "\u0430pple.com"
 		},
-			[4]string{`good\u202egpj.exe`, "wants to connect to", "\u0430pple.com (xn--pple-43d.com)", "93.184.216.34  ·  port 443  ·  HTTPS"},
-			[4]string{`good\u202egpj.exe`, "が次の相手に接続しようとしています", "\u0430pple.com (xn--pple-43d.com)", "93.184.216.34  ·  ポート 443  ·  HTTPS"}},
+			[4]string{`good\u202egpj.exe`, "wants to connect to", "xn--pple-43d.com", "93.184.216.34  ·  port 443  ·  HTTPS"},
+			[4]string{`good\u202egpj.exe`, "が次の相手に接続しようとしています", "xn--pple-43d.com", "93.184.216.34  ·  ポート 443  ·  HTTPS"}},
 	} {
 		for code, want := range map[string][4]string{"en": c.en, "ja": c.ja} {
 			language(t, code)
