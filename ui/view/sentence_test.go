@@ -169,7 +169,7 @@ func TestRuleFacts(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	speak(t, "en")
-	if got := Describe(sample("a")); got != "curl (/usr/bin/curl) → Example.com (2606:50c0::154), port 443/tcp, Your rule" {
+	if got := Describe(sample("a")); got != "curl (/usr/bin/curl) → example.com (2606:50c0::154), port 443/tcp, Your rule" {
 		t.Error(got)
 	}
 }
