@@ -21,6 +21,7 @@ type networks struct {
 	known   map[string]knownNetwork // by id
 	named   bool                    // somebody has named one, and those that are here have their profiles
 	settled bool                    // since placeTime has passed
+	seen    bool                    // what is here was told
 }
 
 // placeTime is how long after a start it is found out where the machine is: until then it
@@ -66,8 +67,14 @@ func (e *Engine) NetworksChanged() {
 	if e.letsGo {
 		return // nobody would decide anew what was decided
 	}
+	first := !e.networks.seen
+	e.networks.seen = true
 	e.networks.named = len(e.networks.known) > 0
 	e.lan = lanCache{}
+	if first && !e.placeMatters() {
+		e.tellStatus()
+		return // nothing has been decided by it
+	}
 	e.reconsider()
 }
 
@@ -79,9 +86,14 @@ func (e *Engine) endPlaceTime() {
 		return
 	}
 	e.networks.settled = true
-	if e.c.Networks != nil {
+	if e.c.Networks != nil && e.placeMatters() {
 		e.reconsider()
 	}
+}
+
+// placeMatters reports whether anything is decided by the network.
+func (e *Engine) placeMatters() bool {
+	return e.networks.named || slices.ContainsFunc(e.set.Rules(), func(r rule.Rule) bool { return r.Network != "" })
 }
 
 // tooEarly reports whether a decision about f that ends it may be another in a moment, when
