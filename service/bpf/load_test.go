@@ -11,10 +11,19 @@ import (
 )
 
 // Every program passes the verifier of the kernel that runs the test.
-func TestLoad(t *testing.T) {
-	tag := fmt.Sprintf("test-%d", os.Getpid())
+func TestLoad(t *testing.T) { load(t) }
+
+// load loads the programs and maps for a test, under a tag of its own.
+func load(t *testing.T) *Kernel {
+	t.Helper()
+	tag := fmt.Sprintf("test-%s-%d", t.Name(), os.Getpid())
 	k, err := Load(tag, slog.Default())
 	t.Cleanup(func() {
+		if k != nil {
+			if err := k.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 		if err := RemovePins(tag); err != nil {
 			t.Error(err)
 		}
@@ -26,7 +35,5 @@ func TestLoad(t *testing.T) {
 		}
 		t.Fatal(err)
 	}
-	if err := k.Close(); err != nil {
-		t.Fatal(err)
-	}
+	return k
 }

@@ -1,9 +1,6 @@
 package bpf
 
 import (
-	"fmt"
-	"log/slog"
-	"os"
 	"testing"
 
 	"sekisho/app/flow"
@@ -12,17 +9,7 @@ import (
 // What listens in another network namespace is not who listens here, and what came in to a
 // worker came in, whichever is listed first.
 func TestAdopt(t *testing.T) {
-	tag := fmt.Sprintf("test-adopt-%d", os.Getpid())
-	k, err := Load(tag, slog.Default())
-	t.Cleanup(func() {
-		if err := RemovePins(tag); err != nil {
-			t.Error(err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.Close()
+	k := load(t)
 	const here, container, established = 10, 20, 1
 	record := func(cookie uint64, pid uint32, p flow.Protocol, state uint8, local, remote uint16) kernelSocketRecord {
 		return kernelSocketRecord{
@@ -38,7 +25,7 @@ func TestAdopt(t *testing.T) {
 		record(6, container, flow.TCP, established, 80, 5000),
 		record(7, container, flow.TCP, established, 22, 5000),
 	}
-	err = k.adoptAll(all, func(pid uint32) uint64 {
+	err := k.adoptAll(all, func(pid uint32) uint64 {
 		if pid == container {
 			return 4711
 		}

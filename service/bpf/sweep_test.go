@@ -1,9 +1,6 @@
 package bpf
 
 import (
-	"fmt"
-	"log/slog"
-	"os"
 	"slices"
 	"testing"
 
@@ -13,17 +10,7 @@ import (
 // Sweep is told of few protocols, and of one network namespace: what it can't see it must
 // not take to be gone, or whatever comes to that socket would pass.
 func TestSweepLeavesWhatTellsItsEnd(t *testing.T) {
-	tag := fmt.Sprintf("test-sweep-%d", os.Getpid())
-	k, err := Load(tag, slog.Default())
-	t.Cleanup(func() {
-		if err := RemovePins(tag); err != nil {
-			t.Error(err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.Close()
+	k := load(t)
 	in := func(p flow.Protocol) kernelConversation {
 		return kernelConversation{Direction: uint8(kernelDirectionIN), Protocol: uint8(p), Port: 1}
 	}
@@ -42,7 +29,7 @@ func TestSweepLeavesWhatTellsItsEnd(t *testing.T) {
 		}
 	}
 	var gone []uint64
-	err = k.Sweep(func(uint64) bool { return false }, func(c Closed) { gone = append(gone, c.Cookie) })
+	err := k.Sweep(func(uint64) bool { return false }, func(c Closed) { gone = append(gone, c.Cookie) })
 	slices.Sort(gone)
 	if err != nil || !slices.Equal(gone, []uint64{3, 5, 6}) {
 		t.Errorf("forgot %v, %v", gone, err)

@@ -24,6 +24,9 @@
 //   - An alias (Cache.Aliases): lists look at it too, so that a listed tracker behind an
 //     honest name is found; rules that allow do not.
 //
+// The service asks neither hello nor a Witness yet: where a rule names a host, reading what is
+// said first would let a connection begin before anybody was asked about it.
+//
 // Goroutines: the package starts none. A Cache, Resolvers and a Witness may be used from
 // any; Streams belong to one at a time; Decode and DecodeQuery keep nothing between calls.
 package names
