@@ -22,7 +22,6 @@ var listSays = map[string]string{
 	"list.about.hidden_trackers":   "trackers that hide behind a site's own name",
 	"list.about.hijacked_networks": "networks that criminals run or have taken over",
 	"list.about.mail_senders":      "mail senders; told the address of each new one (lists dnsbl)",
-	"list.about.malware_pages":     "single pages that spread malware, by plain http",
 	"list.about.malware_sites":     "sites that spread malware or steal passwords",
 }
 

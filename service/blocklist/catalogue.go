@@ -33,8 +33,6 @@ const (
 var Catalogue = []Known{
 	{"urlhaus", "URLhaus", "list.about.malware_sites", "https://urlhaus.abuse.ch/downloads/hostfile/",
 		format.Hosts, Malware, often, "https://urlhaus.abuse.ch/", "CC0-1.0"},
-	{"urlhaus-pages", "URLhaus (pages)", "list.about.malware_pages", "https://urlhaus.abuse.ch/downloads/text_online/",
-		format.URLs, Malware, often, "https://urlhaus.abuse.ch/", "CC0-1.0"},
 	{"feodo", "Feodo Tracker", "list.about.command_servers", "https://feodotracker.abuse.ch/downloads/ipblocklist.txt",
 		format.Networks, Malware, often, "https://feodotracker.abuse.ch/", "CC0-1.0"},
 	{"spamhaus-drop", "Spamhaus DROP", "list.about.hijacked_networks", "https://www.spamhaus.org/drop/drop.txt",
