@@ -230,12 +230,12 @@ func (v value) masked(mask, xor []byte) value {
 	sure := true // so far: behind a byte that differs, bounds are none of a byte
 	for i := range v.lo {
 		m, x := byteAt(mask, i), byteAt(xor, i)
-		if sure && v.lo[i] == v.hi[i] || m == 0 {
+		sure = sure && v.lo[i] == v.hi[i]
+		if sure || m == 0 {
 			out.lo[i] = v.lo[i]&m ^ x
 			out.hi[i] = out.lo[i]
 			continue
 		}
-		sure = false
 		out.lo[i], out.hi[i] = 0, 0xff
 	}
 	return out

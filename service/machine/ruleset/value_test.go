@@ -25,6 +25,14 @@ func TestBoundsAreTrue(t *testing.T) {
 	})
 }
 
+// A byte that the mask takes away may differ, too: then the bounds of the one behind it are none.
+func TestBoundsBehindAMaskedByte(t *testing.T) {
+	v := value{lo: be(0), hi: be(256)}
+	if got := v.masked(be(0x00ff), be(0)).compare(cmpEq, be(0)); got != maybe {
+		t.Errorf("said %d of 0 to 256", got)
+	}
+}
+
 func be(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }
 
 func relates(op uint32, a, b []byte) bool {
