@@ -83,6 +83,30 @@ func TestCountOfWhatEndedMeanwhile(t *testing.T) {
 	lasted(t, f, before[0].Time, over.Add(100*time.Millisecond))
 }
 
+// The same of one that came in.
+func TestCountOfWhatCameInAndEndedMeanwhile(t *testing.T) {
+	s := newCountScene(t)
+	place := s.place(true, false, 0)
+	server := s.talk(true, place, "rest(accept())")
+	server.ready()
+	client := s.talk(false, place, "c = connect(); put(c, 100_000); ready(); go_on(); put(c, 200_000)\n")
+	client.ready()
+	before := s.history(server.file)
+	s.service.Kill()
+	if _, err := client.input.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	client.end()
+	server.end()
+	time.Sleep(300 * time.Millisecond)
+	s.service.Start()
+	f := s.past(server.file, 1)[0]
+	near(t, "bytes received", f.Bytes.Received, 300_000, 1)
+	if len(before) != 1 || before[0].State != flow.Open || f.ID != before[0].ID || f.Decision != before[0].Decision {
+		t.Errorf("%+v in the end, before %+v", f, before)
+	}
+}
+
 // A flow that is older than the service is shown and counted from then on.
 func TestCountOfWhatIsOlder(t *testing.T) {
 	for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP} {

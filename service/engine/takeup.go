@@ -5,6 +5,7 @@ import (
 
 	"sekisho/app/flow"
 	"sekisho/service/bpf"
+	"sekisho/service/traffic"
 )
 
 // A flow goes on while the service ends and begins again: it stays the same flow in the
@@ -30,13 +31,27 @@ func (e *Engine) takeUp(goesOn bool) {
 		if p, ok := e.c.Processes.Find(f.Process.ProcessID); ok && p.ExecID == f.Process.ExecID && p.UID == f.Process.UID {
 			f.Process = p
 		}
-		if goesOn && e.live.Put(f) != nil {
+		if l := e.takeUpOne(f, goesOn); l != nil {
 			e.taken = append(e.taken, f.Cookie)
 			continue
 		}
 		f.State, f.Ended = flow.Closed, known
 		e.note(f)
 	}
+}
+
+func (e *Engine) takeUpOne(f *flow.Flow, goesOn bool) *traffic.Live {
+	if !goesOn {
+		return nil
+	}
+	l := e.live.Put(f)
+	if l == nil || !l.Arriving() {
+		return l
+	}
+	if _, there := e.c.Kernel.OwnerOfSocket(f.Cookie); !there { // else it is seen when it is recalled
+		l.Listener = f.Cookie // it was accepted: a listener would be there
+	}
+	return l
 }
 
 // endMissing ends what was taken up and has no socket any more, after all that the kernel
