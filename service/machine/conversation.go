@@ -24,10 +24,24 @@ func (l *look) outgoing(way route) {
 	l.send(next, way, NextPacket)
 }
 
-// after is what connection tracking makes of a connection that was answered.
-func after(s ruleset.State) ruleset.State {
-	if s == ruleset.Untracked {
-		return s
+// answers makes p the answer to a packet that went as sent: of one that was not tracked it
+// is the first that connection tracking sees.
+func answers(p *ruleset.Packet, sent ruleset.State) {
+	p.Answer, p.State = true, ruleset.Established
+	if sent != ruleset.Untracked {
+		return
+	}
+	p.Begin, p.End = p.Src, p.Dst
+	if p.State = ruleset.Invalid; p.Protocol == unix.IPPROTO_UDP || p.Protocol == unix.IPPROTO_UDPLITE {
+		p.State = ruleset.New
+	}
+}
+
+// after is what connection tracking makes of what follows a packet that went as sent: rules
+// have a look at each whether it is to be tracked.
+func after(sent ruleset.State) ruleset.State {
+	if sent == ruleset.Untracked {
+		return ruleset.New
 	}
 	return ruleset.Established
 }
@@ -57,9 +71,10 @@ func (l *look) send(p ruleset.Packet, way route, which string) ruleset.Packet {
 // answer follows the other end's answer to first, which left this machine as sent.
 func (l *look) answer(first, sent ruleset.Packet) {
 	p := ruleset.Packet{
-		Src: first.Dst, Dst: first.Src, Protocol: first.Protocol, Ephemeral: first.Ephemeral, State: after(sent.State), Answer: true,
+		Src: first.Dst, Dst: first.Src, Protocol: first.Protocol, Ephemeral: first.Ephemeral,
 		TCPFlags: ruleset.SYN | ruleset.ACK, Begin: first.Begin, End: first.End, CTMark: sent.CTMark,
 	}
+	answers(&p, sent.State)
 	l.marks = sent.CTMark
 	if sent.In.Index != 0 { // it is for this machine itself
 		p.Out = sent.In
@@ -85,7 +100,8 @@ func (l *look) incoming(way route) {
 	}
 	a := out
 	a.Src, a.Dst, a.Begin, a.End = p.End, p.Begin, p.Begin, p.End
-	a.Answer, a.State, a.TCPFlags, a.CTMark = true, after(p.State), ruleset.SYN|ruleset.ACK, p.CTMark
+	a.TCPFlags, a.CTMark = ruleset.SYN|ruleset.ACK, p.CTMark
+	answers(&a, p.State)
 	l.walk(a, Answer, ruleset.Output, ruleset.Postrouting, ruleset.Egress)
 }
 
@@ -106,6 +122,7 @@ func (l *look) passOn() {
 	}
 	a := first
 	a.Src, a.Dst, a.In, a.Out = first.Dst, first.Src, first.Out, first.In
-	a.Answer, a.State, a.TCPFlags, a.CTMark = true, after(p.State), ruleset.SYN|ruleset.ACK, p.CTMark
+	a.TCPFlags, a.CTMark = ruleset.SYN|ruleset.ACK, p.CTMark
+	answers(&a, p.State)
 	l.walk(a, Answer, ruleset.Ingress, ruleset.Prerouting, ruleset.Forward, ruleset.Postrouting, ruleset.Egress)
 }

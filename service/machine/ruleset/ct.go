@@ -55,7 +55,9 @@ func (w *world) ct(a attrs) verdict {
 	return goOn
 }
 
-func (w *world) tracked() bool { return w.tracks && w.packet.State != Untracked }
+func (w *world) tracked() bool {
+	return w.tracks && w.packet.State != Untracked && w.packet.State != Invalid
+}
 
 // stateBits are those of NF_CT_STATE_BIT: a packet that no one has looked at is invalid.
 func (w *world) stateBits() uint32 {
@@ -63,7 +65,7 @@ func (w *world) stateBits() uint32 {
 	switch {
 	case w.packet.State == Untracked:
 		return untracked
-	case !w.tracks:
+	case !w.tracks || w.packet.State == Invalid:
 		return invalid
 	case w.packet.State == Established:
 		return established
@@ -79,7 +81,7 @@ func (w *world) ctValue(key uint32, a attrs) (value, bool) {
 	}
 	switch key {
 	case ctDirection:
-		return known(byte(both01(p.Answer))), true
+		return known(byte(both01(p.replies()))), true
 	case ctStatus:
 		return known(native(p.ctStatus())...), true
 	case ctMark:
@@ -119,6 +121,9 @@ const (
 	srcNAT    = 1 << 4
 	dstNAT    = 1 << 5
 )
+
+// replies reports whether connection tracking takes p for an answer.
+func (p *Packet) replies() bool { return p.Answer && p.State == Established }
 
 func (p *Packet) ctStatus() uint32 {
 	s := uint32(p.translated)

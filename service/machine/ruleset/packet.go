@@ -25,6 +25,7 @@ const (
 	New State = iota
 	Established
 	Untracked
+	Invalid // it belongs to nothing that was seen, and begins nothing
 )
 
 // Owner is the socket that a packet is of.

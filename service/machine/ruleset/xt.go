@@ -178,7 +178,7 @@ func xtState(w *world) uint32 {
 	switch {
 	case w.packet.State == Untracked:
 		return untracked
-	case !w.tracks:
+	case !w.tracks || w.packet.State == Invalid:
 		return invalid
 	case w.packet.State == Established:
 		s = established
@@ -221,7 +221,7 @@ func (m extension) conntrack(w *world) (truth, string) {
 	is(origSrc, masked(p.Begin.Addr(), m.info, 0, p.Family()))
 	is(origDst, masked(p.End.Addr(), m.info, 32, p.Family()))
 	is(status, p.ctStatus()&statusMask != 0)
-	is(direction, !p.Answer)
+	is(direction, !p.replies())
 	const told = state | proto | origSrc | origDst | status | direction | 1<<13
 	if rest := match &^ told; rest != 0 {
 		return t.and(maybe), "a property of the connection"
